@@ -1,0 +1,153 @@
+"""``/api/v1/pipelines``: submit, list, look, start, cancel, delete."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from litestar import Request, Response, Router, delete, get, post
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import Parameter
+from msgspec import Struct
+
+from app.api.body import read_json
+from app.api.dispatch import after_commit
+from app.api.events import stream_events
+from app.api.state import ApiState
+from app.core.plan import Plan, plan
+from app.errors import Fault, InvalidRequest
+from app.services import pipelines, tasks
+from schemas import limits
+from schemas.pipeline import Pipeline, PipelinePage, PipelineProgress, PipelineSpec
+from schemas.queue import Queue
+from schemas.states import PipelineStatus
+
+
+class PlannedStage(Struct):
+    """A stage as it would be stored; ``depends_on`` holds the inferred edges too."""
+
+    name: str
+    task: str
+    queue: Queue
+    depends_on: list[str]
+
+
+class DryRun(Struct):
+    """The answer to a create call with ``dry_run=true``: nothing is stored. What is not valid is answered by 422."""
+
+    valid: bool
+    name: str
+    stages: list[PlannedStage]
+
+
+@post(
+    "/",
+    operation_id="createPipeline",
+    summary="Submit a pipeline",
+    responses={200: ResponseSpec(DryRun, description="Valid; nothing was stored (dry_run=true).")},
+)
+async def create_pipeline(
+    request: Request[Any, Any, Any],
+    state: ApiState,
+    *,
+    dry_run: bool = False,
+) -> Response[Pipeline] | Response[DryRun]:
+    """Store a pipeline, and start it if the body says ``"start": true``."""
+    spec = await read_json(request, PipelineSpec)
+    planned = plan(spec, await tasks.registered(state.pool), stages_max=state.settings.stages_max)
+    if dry_run:
+        return Response(_dry_run(planned), status_code=200)
+    uuid, transition = await pipelines.create(state.pool, planned)
+    await after_commit(state, transition)
+    return Response(await pipelines.get(state.pool, uuid), headers={"Location": f"/api/v1/pipelines/{uuid}"})
+
+
+@get("/", operation_id="listPipelines", summary="List pipelines")
+async def list_pipelines(  # noqa: PLR0913 - each is a query parameter
+    state: ApiState,
+    *,
+    status: list[PipelineStatus] | None = None,
+    name: str | None = None,
+    label: Annotated[list[str] | None, Parameter(description="key:value; all that are given must match")] = None,
+    created_after: Annotated[datetime | None, Parameter(description="RFC 3339, with a time zone")] = None,
+    cursor: Annotated[str | None, Parameter(max_length=200, description="next_cursor of the page before")] = None,
+    limit: Annotated[int, Parameter(ge=1, le=limits.PAGE_MAX)] = limits.PAGE_DEFAULT,
+    sort: Literal["created_at", "-created_at"] = "-created_at",
+) -> PipelinePage:
+    """Pipelines, newest first; all filters must match, and a pipeline must have one of the given statuses."""
+    if created_after is not None and created_after.tzinfo is None:
+        raise _refused("created_after", "needs a time zone, such as 2030-01-31T12:00:00Z")
+    return await pipelines.list_page(
+        state.pool,
+        statuses=status,
+        name=name,
+        labels=None if label is None else dict(_label(text) for text in label),
+        created_after=created_after,
+        cursor=cursor,
+        limit=limit,
+        sort=sort,
+    )
+
+
+@get("/{uuid:uuid}", operation_id="getPipeline", summary="Look at a pipeline")
+async def get_pipeline(state: ApiState, uuid: UUID) -> Pipeline:
+    """Everything about one pipeline: its stages, their tasks' ids, results and errors."""
+    return await pipelines.get(state.pool, uuid)
+
+
+@get("/{uuid:uuid}/status", operation_id="getPipelineStatus", summary="Look at a pipeline's progress")
+async def get_pipeline_status(state: ApiState, uuid: UUID) -> PipelineProgress:
+    """The light answer: status, counts by stage status, progress from 0 to 1."""
+    return await pipelines.progress(state.pool, uuid)
+
+
+@post("/{uuid:uuid}/start", operation_id="startPipeline", summary="Start a pipeline", status_code=202)
+async def start_pipeline(state: ApiState, uuid: UUID) -> Pipeline:
+    """Release the stages that wait for nothing; 409 if it was started before."""
+    await after_commit(state, await pipelines.start(state.pool, uuid))
+    return await pipelines.get(state.pool, uuid)
+
+
+@post("/{uuid:uuid}/cancel", operation_id="cancelPipeline", summary="Cancel a pipeline", status_code=202)
+async def cancel_pipeline(state: ApiState, uuid: UUID) -> Pipeline:
+    """Start nothing of it any more and stop what runs; 409 if it has ended."""
+    await after_commit(state, await pipelines.cancel(state.pool, uuid))
+    return await pipelines.get(state.pool, uuid)
+
+
+@delete("/{uuid:uuid}", operation_id="deletePipeline", summary="Delete a pipeline")
+async def delete_pipeline(state: ApiState, uuid: UUID) -> None:
+    """Remove a pipeline that has ended or was never started; 409 while it is under way."""
+    await pipelines.delete(state.pool, uuid)
+
+
+def _dry_run(planned: Plan) -> DryRun:
+    stages = [PlannedStage(stage.name, stage.task, stage.queue, stage.depends_on) for stage in planned.stages]
+    return DryRun(valid=True, name=planned.name, stages=stages)
+
+
+def _label(text: str) -> tuple[str, str]:
+    key, colon, value = text.partition(":")
+    if not (key and colon):
+        raise _refused("label", "is written key:value")
+    return key, value
+
+
+def _refused(parameter: str, why: str) -> InvalidRequest:
+    detail = f"query parameter {parameter} {why}"
+    return InvalidRequest(detail, faults=(Fault("invalid_parameter", detail),))
+
+
+router = Router(
+    "/api/v1/pipelines",
+    route_handlers=[
+        create_pipeline,
+        list_pipelines,
+        get_pipeline,
+        get_pipeline_status,
+        start_pipeline,
+        cancel_pipeline,
+        delete_pipeline,
+        stream_events,
+    ],
+    tags=["pipelines"],
+)

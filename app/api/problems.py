@@ -1,0 +1,137 @@
+"""Every answer that is not 2xx is a problem document (RFC 9457) with a stable ``code``."""
+
+from typing import Any
+
+import msgspec
+import structlog
+from litestar import Request, Response, get
+from litestar.exceptions import HTTPException, ValidationException
+from msgspec import Struct
+
+from app.api.request_id import request_id
+from app.errors import (
+    Conflict,
+    Fault,
+    HeadwayError,
+    InvalidRequest,
+    MalformedRequest,
+    NotFound,
+    TooLarge,
+    Unauthorized,
+    Unavailable,
+)
+
+log = structlog.get_logger("headway.api")
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = 1
+ECHO_MAX = 400
+
+
+class Forbidden(HeadwayError):
+    """A web page of another origin made this request; without a token only pages of this machine may."""
+
+    code = "forbidden"
+    status = 403
+    title = "Not allowed"
+
+
+class MethodNotAllowed(HeadwayError):
+    """The path exists, but not with this method; the ``Allow`` header names those that do."""
+
+    code = "method_not_allowed"
+    status = 405
+    title = "The method is not allowed here"
+
+
+class UnsupportedMediaType(HeadwayError):
+    """Bodies are plain JSON: ``Content-Type: application/json``, no ``Content-Encoding``, UTF-8."""
+
+    code = "unsupported_media_type"
+    status = 415
+    title = "The body is of a kind that is not read here"
+
+
+FAMILY: tuple[type[HeadwayError], ...] = (
+    MalformedRequest,
+    Unauthorized,
+    Forbidden,
+    NotFound,
+    MethodNotAllowed,
+    Conflict,
+    TooLarge,
+    UnsupportedMediaType,
+    InvalidRequest,
+    HeadwayError,
+    Unavailable,
+)
+BY_STATUS = {member.status: member for member in FAMILY}
+BY_CODE = {member.code: member for member in FAMILY}
+DETAILS = {
+    404: "There is nothing at this path.",
+    405: "This path does not know the method; the Allow header names those that it does.",
+    413: "The body is over the size limit.",
+    500: "Something broke on our side; the log has the details under this request_id.",
+}
+HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": str(RETRY_AFTER_S)}}
+
+
+class Problem(Struct, kw_only=True, omit_defaults=True):
+    """What went wrong. ``errors`` names each fault, with a JSON Pointer into the body where that applies."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    request_id: str
+    errors: list[Fault] = []
+
+
+def problem_response(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Answer any exception; what nobody foresaw is logged in full and told to nobody."""
+    told = _as_family(error)
+    if told.status == HeadwayError.status:
+        log.error("request_failed", method=request.method, path=request.url.path, exc_info=error)
+    problem = Problem(
+        type=f"/problems/{told.code}",
+        title=told.title,
+        status=told.status,
+        detail=told.detail,
+        instance=request.scope["raw_path"].decode("latin-1"),
+        code=told.code,
+        request_id=request_id(request.scope),
+        errors=list(told.faults),
+    )
+    headers = {**HEADERS.get(told.status, {}), **(getattr(error, "headers", None) or {})}
+    body = msgspec.json.encode({**told.extra, **msgspec.to_builtins(problem)})
+    return Response(body, status_code=told.status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def _as_family(error: Exception) -> HeadwayError:
+    match error:
+        case HeadwayError():
+            return error
+        case ValidationException():
+            faults = tuple(_fault(entry) for entry in error.extra or [])
+            return InvalidRequest("; ".join(fault.detail for fault in faults) or "A parameter is wrong.", faults=faults)
+        case HTTPException():
+            member = BY_STATUS.get(error.status_code, HeadwayError)
+            return member(DETAILS.get(member.status, error.detail[:ECHO_MAX]))
+        case _:
+            return HeadwayError(DETAILS[HeadwayError.status])
+
+
+def _fault(entry: Any) -> Fault:
+    where = f"{entry.get('source', 'query')} parameter {entry.get('key', '')}"
+    return Fault("invalid_parameter", f"{where}: {entry['message'][:ECHO_MAX]}")
+
+
+@get("/problems/{code:str}", operation_id="getProblemType", summary="Explain a problem code", media_type="text/plain")
+async def problem_type(code: str) -> str:
+    """Say what the ``type`` of a problem means, as plain text."""
+    member = BY_CODE.get(code)
+    if member is None:
+        raise NotFound("There is no such problem code.")
+    return f"{member.code} ({member.status})\n{member.title}\n\n{member.__doc__}\n"

@@ -1,0 +1,49 @@
+"""The query string: what is not known is refused, not ignored, so that a typo in a filter does not list everything."""
+
+import re
+from functools import cache
+from typing import Any
+from urllib.parse import parse_qsl
+
+from litestar import Request
+from litestar.constants import RESERVED_KWARGS
+from litestar.handlers.base import BaseRouteHandler
+
+from app.core.wording import quoted
+from app.errors import Fault, InvalidRequest, MalformedRequest
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+async def require_known_query(request: Request[Any, Any, Any]) -> None:
+    """Check the query string before the framework reads it; the types of known parameters are its business.
+
+    Raises:
+        MalformedRequest: it is not UTF-8.
+        InvalidRequest: a parameter is unknown here, or holds a control character.
+
+    """
+    raw = request.scope["query_string"]
+    if not raw:
+        return
+    try:
+        pairs = parse_qsl(raw.decode(), keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError:
+        raise MalformedRequest("The query string is not UTF-8.") from None
+    faults = [fault for name, value in pairs if (fault := _fault(name, value, _known(request.route_handler)))]
+    if faults:
+        raise InvalidRequest("; ".join(fault.detail for fault in faults[:3]), faults=tuple(faults[:50]))
+
+
+@cache
+def _known(handler: BaseRouteHandler) -> frozenset[str]:
+    return frozenset(handler.parsed_fn_signature.parameters) - RESERVED_KWARGS - {"uuid", "code"}
+
+
+def _fault(name: str, value: str, known: frozenset[str]) -> Fault | None:
+    if name not in known:
+        choice = f"known here: {', '.join(sorted(known))}" if known else "none is known here"
+        return Fault("unknown_parameter", f"query parameter {quoted(name)}: {choice}")
+    if _CONTROL.search(value):
+        return Fault("bad_character", f"query parameter {quoted(name)}: control characters are not allowed")
+    return None

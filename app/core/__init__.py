@@ -1,0 +1,1 @@
+"""Pure thought: the rules of Headway without I/O, clock or framework."""

@@ -1,0 +1,78 @@
+"""Values that JSON can spell but that Postgres, a log line or another JSON reader cannot hold."""
+
+import re
+from collections.abc import Iterable, Iterator
+from math import isfinite
+from typing import Any
+
+from app.core.pointer import pointer
+from app.errors import Fault
+from schemas import limits
+from schemas.pipeline import PipelineSpec
+
+INTEGER_MIN = -(2**63)
+INTEGER_MAX = 2**64 - 1
+
+_NOT_IN_LINES = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_NOT_IN_TEXTS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")  # May have tabs and line ends.
+
+
+def spec_faults(spec: PipelineSpec) -> Iterator[Fault]:
+    """What cannot be stored in the pipeline's own words; stage names are held by their pattern already."""
+    if bad := _NOT_IN_LINES.search(spec.name):
+        yield _bad_character(bad, "/name")
+    if bad := _NOT_IN_TEXTS.search(spec.description):
+        yield _bad_character(bad, "/description")
+    for key, value in spec.labels.items():
+        if bad := _NOT_IN_LINES.search(key):
+            yield _bad_character(bad, "/labels")
+        elif bad := _NOT_IN_LINES.search(value):
+            yield _bad_character(bad, pointer("labels", key))
+
+
+def object_faults(value: dict[str, Any], at: str) -> Iterator[Fault]:
+    """What cannot be stored at any depth of a decoded JSON object that stands at the pointer ``at``.
+
+    It works through a list that grows, not by recursion, because the depth is the client's choice.
+    """
+    containers: list[tuple[dict[str, Any] | list[Any], str, int]] = [(value, at, 1)]
+    for container, place, depth in containers:
+        if depth > limits.JSON_DEPTH_MAX:
+            yield Fault("params_too_large", f"nested deeper than {limits.JSON_DEPTH_MAX} levels", place)
+            continue
+        if isinstance(container, dict):
+            yield from _key_faults(container, place)
+        for step, item in _entries(container):
+            if isinstance(item, dict | list):
+                containers.append((item, place + pointer(step), depth + 1))
+            elif fault := _scalar_fault(item, place, step):
+                yield fault
+
+
+def _key_faults(keys: Iterable[str], at: str) -> Iterator[Fault]:
+    """A bad key is reported at its object: a pointer through the key could not be stored either."""
+    for key in keys:
+        if bad := _NOT_IN_LINES.search(key):
+            yield _bad_character(bad, at)
+
+
+def _entries(container: dict[str, Any] | list[Any]) -> Iterable[tuple[str | int, Any]]:
+    """The entries of a list, or those of an object whose keys can stand in a pointer."""
+    if isinstance(container, list):
+        return enumerate(container)
+    return ((key, item) for key, item in container.items() if not _NOT_IN_LINES.search(key))
+
+
+def _scalar_fault(value: str | float | None, container_at: str, step: str | int) -> Fault | None:
+    if isinstance(value, str):
+        bad = _NOT_IN_TEXTS.search(value)
+        return _bad_character(bad, container_at + pointer(step)) if bad else None
+    if isinstance(value, float) and not isfinite(value):
+        return Fault("param_invalid", "numbers must be finite", container_at + pointer(step))
+    if isinstance(value, int) and not INTEGER_MIN <= value <= INTEGER_MAX:
+        return Fault("param_invalid", "integers must fit into 64 bits", container_at + pointer(step))
+    return None
+
+
+def _bad_character(found: re.Match[str], at: str) -> Fault:
+    return Fault("bad_character", f"the character U+{ord(found[0]):04X} is not allowed here", at)

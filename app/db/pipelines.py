@@ -1,0 +1,92 @@
+"""Pipelines: create, start, cancel, delete, and the ways to look at them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from app.db.pool import Connection
+from app.db.queries import load
+from schemas.pipeline import Pipeline, PipelineProgress, PipelineSummary
+from schemas.stage import Transition
+
+SQL = load("pipelines")
+PAGE = {
+    True: SQL["page"].replace("{beyond}", "<").replace("{order}", "DESC"),
+    False: SQL["page"].replace("{beyond}", ">").replace("{order}", "ASC"),
+}
+
+
+class Verdict(Transition, frozen=True, kw_only=True):
+    """The answer to a verb on one pipeline: ``refused`` is the status that the verb does not fit."""
+
+    refused: str | None = None
+
+
+async def create(c: Connection, spec: Mapping[str, Any], edges: Sequence[tuple[int, int]]) -> Transition:
+    """Store a pipeline; ``edges`` are pairs of positions (depends on, stage)."""
+    sources, targets = [source for source, _ in edges], [target for _, target in edges]
+    answer = await c.fetchval(SQL["create"], msgspec.json.encode(spec).decode(), sources, targets)
+    return msgspec.json.decode(answer, type=Transition)
+
+
+async def start(c: Connection, uuid: UUID) -> Verdict | None:
+    """pending → running; None if there is no such pipeline."""
+    return _verdict(await c.fetchval(SQL["start"], uuid))
+
+
+async def cancel(c: Connection, uuid: UUID) -> Verdict | None:
+    """→ cancelling; None if there is no such pipeline."""
+    return _verdict(await c.fetchval(SQL["cancel"], uuid))
+
+
+async def delete(c: Connection, uuid: UUID) -> str | None:
+    """Delete it if it is terminal or pending; return the status that it had, None if there is none."""
+    status: str | None = await c.fetchval(SQL["delete"], uuid)
+    return status
+
+
+async def get(c: Connection, uuid: UUID) -> Pipeline | None:
+    """Everything about one pipeline."""
+    found = await c.fetchval(SQL["get"], uuid)
+    return None if found is None else msgspec.json.decode(found, type=Pipeline)
+
+
+async def progress(c: Connection, uuid: UUID) -> PipelineProgress | None:
+    """The light answer."""
+    found = await c.fetchval(SQL["progress"], uuid)
+    return None if found is None else msgspec.json.decode(found, type=PipelineProgress)
+
+
+async def page(
+    c: Connection,
+    project: str,
+    *,
+    statuses: Sequence[str] | None,
+    name: str | None,
+    labels: Mapping[str, str] | None,
+    created_after: datetime | None,
+    after: tuple[datetime, int] | None,
+    limit: int,
+    newest_first: bool,
+) -> list[tuple[PipelineSummary, tuple[datetime, int]]]:
+    """At most ``limit`` pipelines from behind ``after``, each with the key that continues behind it."""
+    rows = await c.fetch(
+        PAGE[newest_first],
+        project,
+        statuses,
+        name,
+        None if labels is None else msgspec.json.encode(labels).decode(),
+        created_after,
+        *(after or (None, None)),
+        limit,
+    )
+    return [
+        (msgspec.json.decode(row["summary"], type=PipelineSummary), (row["created_at"], row["id"])) for row in rows
+    ]
+
+
+def _verdict(answer: str | None) -> Verdict | None:
+    return None if answer is None else msgspec.json.decode(answer, type=Verdict)

@@ -1,0 +1,70 @@
+"""Connections to Postgres.
+
+Nothing here leaves state in a session, so everything works behind a transaction pooler (one that predates protocol-level
+prepared statements needs ``HEADWAY_DATABASE_PREPARED_STATEMENTS=false``).
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TypeAlias
+
+import asyncpg
+
+from app.errors import Unavailable
+
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+
+# What a caller meets when Postgres is away, restarting, full or contended: the same call may work in a moment.
+UNREACHABLE = (
+    OSError,  # TimeoutError included
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.LockNotAvailableError,
+)
+
+
+@contextmanager
+def reachable() -> Iterator[None]:
+    """Turn the many ways in which Postgres can be away into one ``Unavailable``."""
+    try:
+        yield
+    except UNREACHABLE as error:
+        if isinstance(error, ValueError):  # asyncpg's word for an argument it cannot encode: a bug, not an outage
+            raise
+        raise Unavailable("Postgres does not answer just now; try again in a moment.") from error
+
+
+async def open_pool(database_url: str, *, max_size: int, prepared_statements: bool = True) -> Pool:
+    """Open a pool of at most ``max_size`` connections.
+
+    Raises:
+        Unavailable: Postgres cannot be reached.
+
+    """
+    with reachable():
+        return await asyncpg.create_pool(
+            database_url,
+            min_size=1,
+            max_size=max_size,
+            timeout=5,
+            command_timeout=30,
+            statement_cache_size=100 if prepared_statements else 0,
+            server_settings={"application_name": "headway"},
+        )
+
+
+@asynccontextmanager
+async def connection(pool: Pool) -> AsyncIterator[Connection]:
+    """Borrow a connection.
+
+    Raises:
+        Unavailable: none is free within 5 s, or Postgres went away while it was in use.
+
+    """
+    with reachable():
+        async with pool.acquire(timeout=5) as borrowed:
+            yield borrowed

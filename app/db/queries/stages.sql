@@ -1,0 +1,68 @@
+-- name: claim
+-- queued → running for a batch of claims.
+SELECT claim_stages($1, $2::jsonb, $3)
+
+-- name: complete
+-- running → completed | failed | cancelled | retrying for a batch of outcomes.
+SELECT complete_stages($1::jsonb, $2)
+
+-- name: release
+-- Tell the dependents of what has ended, queue the retries that are due, settle.
+SELECT release_pipelines($1, $2, $3)
+
+-- name: report_progress
+-- Keep the last progress of running attempts; one that no longer holds its stage reports to nobody.
+UPDATE stages AS s SET progress = r.progress
+  FROM jsonb_to_recordset($1::jsonb) AS r (stage uuid, lease_token uuid, progress double precision)
+ WHERE s.uuid = r.stage AND s.status = 'running' AND s.lease_token = r.lease_token
+
+-- name: releasable
+-- What the sweep has to look at: live pipelines with ended stages whose dependents were not told, with retries that
+-- are due, or with nothing left to wait for. Each of the three is an index of live rows only.
+SELECT pipeline_id FROM (
+    (SELECT s.pipeline_id FROM stages AS s WHERE s.finished_at IS NOT NULL AND NOT s.propagated LIMIT $1)
+    UNION
+    (SELECT s.pipeline_id FROM stages AS s WHERE s.status = 'retrying' AND s.retry_at <= clock_timestamp()
+      ORDER BY s.retry_at LIMIT $1)
+    UNION
+    (SELECT p.id FROM pipelines AS p WHERE p.open_stages = 0 AND p.status IN ('running', 'paused', 'cancelling') LIMIT $1)
+) AS found LIMIT $1
+
+-- name: retries_due
+-- The pipelines with a retry that is due.
+SELECT DISTINCT pipeline_id FROM (
+    SELECT pipeline_id FROM stages WHERE status = 'retrying' AND retry_at <= clock_timestamp()
+     ORDER BY retry_at LIMIT $1) AS due
+
+-- name: queued_after
+-- A page of all queued stages of running pipelines, oldest first, for dispatching again what Redis may have lost.
+SELECT coalesce(json_agg(json_build_object(
+           'stage', q.uuid, 'dispatch_token', q.dispatch_token, 'task', q.task, 'queue', q.queue, 'slot', q.slot,
+           'priority', p.priority, 'queued_at', q.queued_at)), '[]')
+  FROM (SELECT * FROM stages WHERE status = 'queued' AND (queued_at, uuid) > ($1::timestamptz, $2::uuid)
+           AND queued_at < clock_timestamp() - $3::double precision * interval '1 second'
+         ORDER BY queued_at, uuid LIMIT $4) AS q
+  JOIN pipelines AS p ON p.id = q.pipeline_id AND p.status = 'running'
+
+-- name: lost
+-- Running attempts whose worker has lost its lease, or has left.
+SELECT coalesce(json_agg(json_build_object(
+           'stage', s.uuid, 'attempt', s.attempt, 'lease_token', s.lease_token, 'losses', s.losses,
+           'worker', coalesce(w.name, s.worker_id::text))), '[]')
+  FROM (SELECT * FROM stages WHERE status = 'running' AND worker_id NOT IN (
+            SELECT id FROM workers WHERE state IN ('live', 'draining')) LIMIT $1) AS s
+  LEFT JOIN workers AS w ON w.id = s.worker_id
+
+-- name: overdue
+-- Running attempts whose worker should have ended them at their timeout, and has not for two leases.
+SELECT coalesce(json_agg(json_build_object(
+           'stage', s.uuid, 'attempt', s.attempt, 'lease_token', s.lease_token, 'timeout_s', s.timeout_s,
+           'max_retries', s.max_retries, 'failures', s.failures, 'retry_delay_s', s.retry_delay_s)), '[]')
+  FROM stages AS s
+ WHERE s.status = 'running'
+   AND s.started_at < clock_timestamp() - (s.timeout_s + 2 * $1::double precision) * interval '1 second'
+
+-- name: results
+-- The results of the completed stages of one pipeline, among those named.
+SELECT s.name, s.result FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id
+ WHERE p.uuid = $1 AND s.name = ANY ($2::text[]) AND s.status = 'completed'

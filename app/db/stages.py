@@ -1,0 +1,83 @@
+"""Stages: the batched transitions, and the questions that the scheduler's sweep asks."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from app.db.pool import Connection
+from app.db.queries import load
+from schemas.stage import (
+    Claimed,
+    ClaimRequest,
+    Completed,
+    Completion,
+    Lost,
+    Overdue,
+    Progress,
+    QueuedStage,
+    Released,
+)
+
+SQL = load("stages")
+FIRST = (datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
+
+
+def _json(batch: Iterable[Any]) -> str:
+    return msgspec.json.encode(list(batch)).decode()
+
+
+async def claim(c: Connection, worker: UUID, requests: Iterable[ClaimRequest], *, wait: bool) -> Claimed:
+    """queued → running for those still there; ``wait`` for locks or leave the locked ones out."""
+    return msgspec.json.decode(await c.fetchval(SQL["claim"], worker, _json(requests), wait), type=Claimed)
+
+
+async def complete(c: Connection, completions: Iterable[Completion], *, wait: bool) -> Completed:
+    """End attempts; ``wait`` for locks or leave the locked ones out."""
+    return msgspec.json.decode(await c.fetchval(SQL["complete"], _json(completions), wait), type=Completed)
+
+
+async def release(c: Connection, pipeline_ids: Iterable[int], *, batch: int, wait: bool) -> Released:
+    """Release, skip, queue again and settle in these pipelines."""
+    return msgspec.json.decode(await c.fetchval(SQL["release"], list(pipeline_ids), batch, wait), type=Released)
+
+
+async def report_progress(c: Connection, reports: Iterable[Progress]) -> None:
+    """Keep the last progress (0 to 1) of running attempts."""
+    await c.execute(SQL["report_progress"], _json(reports))
+
+
+async def releasable(c: Connection, limit: int) -> list[int]:
+    """Pipelines that the sweep has to look at."""
+    return [row["pipeline_id"] for row in await c.fetch(SQL["releasable"], limit)]
+
+
+async def retries_due(c: Connection, limit: int) -> list[int]:
+    """Pipelines with a retry that is due."""
+    return [row["pipeline_id"] for row in await c.fetch(SQL["retries_due"], limit)]
+
+
+async def queued_after(
+    c: Connection, after: tuple[datetime, UUID], *, min_age_s: float, limit: int
+) -> list[QueuedStage]:
+    """A page of queued stages in the order (queued_at, uuid), from behind ``after``."""
+    found = await c.fetchval(SQL["queued_after"], *after, min_age_s, limit)
+    return msgspec.json.decode(found, type=list[QueuedStage])
+
+
+async def lost(c: Connection, limit: int) -> list[Lost]:
+    """Running attempts whose worker has lost its lease, or has left."""
+    return msgspec.json.decode(await c.fetchval(SQL["lost"], limit), type=list[Lost])
+
+
+async def overdue(c: Connection, lease_timeout_s: float) -> list[Overdue]:
+    """Running attempts two leases past their timeout."""
+    return msgspec.json.decode(await c.fetchval(SQL["overdue"], lease_timeout_s), type=list[Overdue])
+
+
+async def results(c: Connection, pipeline: UUID, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Results of the completed stages among ``names``."""
+    rows = await c.fetch(SQL["results"], pipeline, list(names))
+    return {row["name"]: msgspec.json.decode(row["result"]) for row in rows}

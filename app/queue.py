@@ -1,0 +1,228 @@
+"""The job queue: queued stages become arq jobs on per-priority Redis queues, and news become hints on a stream.
+
+Redis holds nothing that Postgres does not know better. Every call here may be lost or repeated; the scheduler's sweep
+makes up for the one and the claim in Postgres for the other. Keys, below the prefix:
+
+``queue:<queue>:<slot>``   zset of job ids, ``<stage uuid>:<dispatch token>``, by score
+``wake:<queue>:<slot>``    marker that wakes one blocked worker
+``inflight``, ``homes``    ids popped but not yet claimed in Postgres, and where they go back to
+``events``, ``live``       streams: hints of what was committed; reports of running stages
+``epoch``                  which life of which Redis server holds all that should be there
+
+The bodies are arq's, under arq's own ``arq:job:`` keys, packed with MessagePack and never with pickle.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from arq.connections import ArqRedis
+from arq.jobs import deserialize_job_raw, serialize_job
+from msgspec import Struct
+from redis.asyncio import ConnectionPool, RedisError
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+
+from app.errors import SetupError
+from schemas.event import LiveEvent
+from schemas.queue import Queue, Slot
+from schemas.stage import Hint, QueuedStage
+
+STAGE_FUNCTION = "run_stage"
+BODY_LIFETIME_MS = 30 * 86_400 * 1000
+IN_FLIGHT_MS = 10_000
+PRIORITY_BOOST_MS = 30_000
+"""How much longer a stage must have waited to overtake one whose pipeline has one more point of priority."""
+STARVATION_MS = 300_000
+"""A job that has waited this long goes first, whatever its queue."""
+STREAM_LENGTH = 100_000
+DISPATCH_BATCH = 500
+REDIS_AWAY = (RedisError, OSError)
+
+
+class Job(Struct, frozen=True):
+    """A popped job: the stage that it names may or may not still be there to be claimed."""
+
+    id: str
+    function: str
+    score: float
+
+    @property
+    def stage(self) -> UUID:
+        """The stage to claim."""
+        return UUID(self.id.partition(":")[0])
+
+    @property
+    def dispatch_token(self) -> int:
+        """Which time of its being queued this job stands for."""
+        return int(self.id.partition(":")[2])
+
+
+def open_redis(url: str, *, blocking: bool = False) -> ArqRedis:
+    """A client with bounded waits that reconnects by itself; ``blocking`` for calls that wait longer than 5 s."""
+    options: dict[str, Any] = {} if url.startswith("unix:") else {"socket_keepalive": True}
+    pool: ConnectionPool[Any] = ConnectionPool.from_url(
+        url,
+        socket_connect_timeout=3,
+        socket_timeout=None if blocking else 5,
+        health_check_interval=15,
+        retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 3),
+        retry_on_error=[*REDIS_AWAY],
+        max_connections=100,
+        **options,
+    )
+    return ArqRedis(
+        pool_or_conn=pool, job_serializer=msgspec.msgpack.encode, job_deserializer=msgspec.msgpack.decode
+    )
+
+
+class JobQueue:
+    """All that Headway says to Redis and reads from it."""
+
+    def __init__(self, redis: ArqRedis, prefix: str = "headway") -> None:
+        self.redis = redis
+        self.prefix = prefix
+        self._in_flight, self._homes = self._key("inflight"), self._key("homes")
+        self._enqueue, self._claim, self._put_back = (
+            redis.register_script((files("app") / "lua" / f"{name}.lua").read_text("utf-8"))
+            for name in ("enqueue", "claim", "put_back")
+        )
+
+    def _key(self, *parts: str) -> str:
+        return ":".join((self.prefix, *parts))
+
+    async def dispatch(self, stages: Sequence[QueuedStage]) -> int:
+        """Put queued stages on their queues, idempotently; return how many were not there."""
+        added = 0
+        for start in range(0, len(stages), DISPATCH_BATCH):
+            arguments: list[Any] = [BODY_LIFETIME_MS]
+            for stage in stages[start : start + DISPATCH_BATCH]:
+                arguments += self._entry(stage)
+            added += await self._enqueue(keys=[self._in_flight], args=arguments)
+        return added
+
+    def _entry(self, stage: QueuedStage) -> tuple[str, str, str, float, bytes]:
+        queued_at_ms = int(stage.queued_at.timestamp() * 1000)
+        body = serialize_job(
+            STAGE_FUNCTION,
+            (str(stage.stage), stage.dispatch_token),
+            {},
+            None,
+            queued_at_ms,
+            serializer=msgspec.msgpack.encode,
+        )
+        return (
+            self._key("queue", stage.queue, stage.slot),
+            self._key("wake", stage.queue, stage.slot),
+            f"{stage.stage}:{stage.dispatch_token}",
+            queued_at_ms - stage.priority * PRIORITY_BOOST_MS,
+            body,
+        )
+
+    async def claim(self, free: Mapping[Slot, int], queues: Iterable[Queue]) -> list[Job]:
+        """Pop jobs for the free slots of a worker, by priority; they stay in flight until ``settle`` or ``put_back``."""
+        queues = list(queues)
+        arguments: list[Any] = [IN_FLIGHT_MS, STARVATION_MS]
+        for slot, count in free.items():
+            arguments += [count, len(queues)]
+            for queue in queues:
+                arguments += [self._key("queue", queue, slot), self._key("wake", queue, slot)]
+        popped = await self._claim(keys=[self._in_flight, self._homes], args=arguments)
+        return [self._job(*popped[i : i + 3]) for i in range(0, len(popped), 3)]
+
+    @staticmethod
+    def _job(job_id: bytes, body: bytes, score: bytes) -> Job:
+        function, *_ = deserialize_job_raw(body, deserializer=msgspec.msgpack.decode)
+        return Job(job_id.decode(), function, float(score))
+
+    async def settle(self, jobs: Iterable[Job]) -> None:
+        """Postgres has answered for these jobs: they are no longer in flight."""
+        if ids := [job.id for job in jobs]:
+            pipe = self.redis.pipeline(transaction=False)
+            pipe.zrem(self._in_flight, *ids)
+            pipe.hdel(self._homes, *ids)
+            pipe.delete(*(f"arq:job:{job_id}" for job_id in ids))
+            await pipe.execute()
+
+    async def put_back(self, jobs: Iterable[Job]) -> None:
+        """Return jobs to their queues at their old place."""
+        if ids := [job.id for job in jobs]:
+            await self._put_back(keys=[self._in_flight, self._homes], args=ids)
+
+    async def put_back_stale(self) -> int:
+        """Return the jobs whose worker died between the pop and the claim."""
+        returned: int = await self._put_back(keys=[self._in_flight, self._homes], args=[])
+        return returned
+
+    async def wait(self, slots: Iterable[Slot], queues: Iterable[Queue], timeout_s: float) -> None:
+        """Block until there may be work on one of these queues, or the time is over; needs a blocking client."""
+        queues = list(queues)
+        await self.redis.bzpopmin([self._key("wake", queue, slot) for slot in slots for queue in queues], timeout_s)
+
+    async def hint(self, hints: Iterable[Hint]) -> None:
+        """Say on the event stream that these pipelines have news."""
+        pipe = self.redis.pipeline(transaction=False)
+        for hint in hints:
+            fields: dict[Any, Any] = {"i": hint.pipeline_id, "p": str(hint.pipeline), "s": hint.seq}
+            if hint.releasable:
+                fields["r"] = 1
+            pipe.xadd(self._key("events"), fields, maxlen=STREAM_LENGTH, approximate=True)
+        await pipe.execute()
+
+    async def tell(self, events: Iterable[LiveEvent]) -> None:
+        """Pass on what running stages report, for whoever watches just now."""
+        pipe = self.redis.pipeline(transaction=False)
+        for event in events:
+            pipe.xadd(self._key("live"), {"e": msgspec.json.encode(event)}, maxlen=10_000, approximate=True)
+        await pipe.execute()
+
+    async def call_for_beats(self) -> None:
+        """Ask every worker to beat now and not at its next turn: there is something to cancel."""
+        await self.redis.publish(self._key("beat"), b"")
+
+    async def calls_for_beats(self) -> AsyncIterator[None]:
+        """Yield at each call for beats; needs a blocking client."""
+        async with self.redis.pubsub() as pubsub:
+            await pubsub.subscribe(self._key("beat"))
+            async for _ in pubsub.listen():
+                yield
+
+    async def depths(self) -> dict[str, int]:
+        """How many jobs wait in each queue, both kinds of slot together."""
+        pipe = self.redis.pipeline(transaction=False)
+        for queue in Queue:
+            for slot in Slot:
+                pipe.zcard(self._key("queue", queue, slot))
+        counts = await pipe.execute()
+        return {queue: sum(counts[2 * i : 2 * i + 2]) for i, queue in enumerate(Queue)}
+
+    async def is_complete(self) -> bool:
+        """Whether this is the same Redis life that the last full dispatch went to."""
+        return bool(await self.redis.get(self._key("epoch")) == await self._run_id())
+
+    async def mark_complete(self) -> None:
+        """Every queued stage has been dispatched to this Redis life."""
+        await self.redis.set(self._key("epoch"), await self._run_id())
+
+    async def _run_id(self) -> bytes:
+        return str((await self.redis.info("server"))["run_id"]).encode()
+
+
+async def require_noeviction(redis: ArqRedis) -> None:
+    """Check that Redis will not throw away jobs under memory pressure.
+
+    Raises:
+        SetupError: its policy is another one.
+
+    """
+    try:
+        policy = (await redis.config_get("maxmemory-policy")).get("maxmemory-policy", "noeviction")
+    except RedisError:
+        return  # a managed Redis that hides CONFIG; doctor says so
+    if policy != "noeviction":
+        raise SetupError(
+            f"Redis evicts keys when it is full (maxmemory-policy is {policy}), which loses jobs. "
+            "Set maxmemory-policy to noeviction."
+        )

@@ -1,0 +1,207 @@
+"""Stages: claim, complete and release, in batches that no stuck client can hold up.
+
+Each batch first takes what nobody else has locked. What was left out follows one pipeline at a time, waiting at most
+two seconds for each; a pipeline that stays locked even so is left for the caller to come back to.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from msgspec.structs import replace
+
+from app.core import references, retry
+from app.db import stages as db
+from app.db.pool import Pool, connection
+from app.errors import Unavailable
+from schemas.stage import (
+    Claim,
+    Claimed,
+    ClaimRequest,
+    Completed,
+    Completion,
+    Lost,
+    Overdue,
+    Progress,
+    QueuedStage,
+    Released,
+)
+from schemas.states import Outcome
+
+RELEASE_BATCH = 500
+BAD_DATA = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)  # SQLSTATE classes 22 and 23
+
+
+async def claim(pool: Pool, worker: UUID, requests: Sequence[ClaimRequest]) -> Claimed:
+    """queued → running for those of the requests that are still there. Repeat it with the same tokens if in doubt."""
+    async with connection(pool) as c:
+        answer = await db.claim(c, worker, requests, wait=False)
+    by_stage = {request.stage: request for request in requests}
+    for stage in answer.locked:
+        try:
+            async with connection(pool) as c:
+                late = await db.claim(c, worker, [by_stage[stage]], wait=True)
+        except Unavailable:
+            continue  # still locked: its job returns to the queue
+        answer = replace(
+            answer,
+            claims=answer.claims + late.claims,
+            hints=answer.hints + late.hints,
+            worker_lost=answer.worker_lost or late.worker_lost,
+        )
+    return answer
+
+
+async def inputs(pool: Pool, claimed: Claim) -> dict[str, Any]:
+    """The params of a claimed stage with every reference replaced by the value it refers to.
+
+    Raises:
+        references.UnresolvedReference: a result has no such value; trying again will not help.
+
+    """
+    if not claimed.references:
+        return claimed.params
+    wanted = {parsed.stage for text in claimed.references.values() if (parsed := references.parse(text))}
+    async with connection(pool) as c:
+        results = await db.results(c, claimed.pipeline, sorted(wanted))
+    return references.resolve(claimed.params, claimed.references, results)
+
+
+async def complete(pool: Pool, completions: Sequence[Completion]) -> Completed:
+    """Commit how attempts ended. Repeat it if in doubt: an attempt has one outcome, its first.
+
+    An outcome that Postgres cannot store costs its own stage only: the batch is halved until it stands alone, and it is
+    then committed as failed with ``result_invalid``. Stages still in ``locked`` have to be reported again.
+    """
+    try:
+        async with connection(pool) as c:
+            answer = await db.complete(c, completions, wait=False)
+    except BAD_DATA:
+        return await _complete_halves(pool, completions)
+    still_locked, by_stage = [], {completion.stage: completion for completion in completions}
+    for stage in answer.locked:
+        try:
+            async with connection(pool) as c:
+                late = await db.complete(c, [by_stage[stage]], wait=True)
+        except Unavailable:
+            still_locked.append(stage)
+        else:
+            answer = replace(answer, hints=answer.hints + late.hints, stale=answer.stale + late.stale)
+    return replace(answer, locked=still_locked)
+
+
+async def _complete_halves(pool: Pool, completions: Sequence[Completion]) -> Completed:
+    if len(completions) == 1:
+        return await complete(pool, [_result_invalid(completions[0])])
+    middle = len(completions) // 2
+    first = await complete(pool, completions[:middle])
+    second = await complete(pool, completions[middle:])
+    return Completed(
+        hints=first.hints + second.hints, locked=first.locked + second.locked, stale=first.stale + second.stale
+    )
+
+
+def _result_invalid(completion: Completion) -> Completion:
+    message = "Postgres cannot store what the stage returned (a NUL character, or a number that is out of range?)."
+    return Completion(
+        stage=completion.stage,
+        attempt=completion.attempt,
+        lease_token=completion.lease_token,
+        outcome=Outcome.FAILED,
+        error={"code": "result_invalid", "message": message},
+    )
+
+
+async def release(pool: Pool, pipeline_ids: Iterable[int]) -> Released:
+    """Tell the dependents of what has ended, queue the retries that are due, settle: as often as you like."""
+    async with connection(pool) as c:
+        answer = await db.release(c, pipeline_ids, batch=RELEASE_BATCH, wait=False)
+    still_locked = []
+    for pipeline_id in answer.locked:
+        try:
+            async with connection(pool) as c:
+                late = await db.release(c, [pipeline_id], batch=RELEASE_BATCH, wait=True)
+        except Unavailable:
+            still_locked.append(pipeline_id)
+        else:
+            answer = replace(
+                answer,
+                hints=answer.hints + late.hints,
+                queued=answer.queued + late.queued,
+                more=answer.more + late.more,
+            )
+    return replace(answer, locked=still_locked)
+
+
+async def releasable(pool: Pool, limit: int) -> list[int]:
+    """Pipelines where a lost hint has left something to release or settle."""
+    async with connection(pool) as c:
+        return await db.releasable(c, limit)
+
+
+async def retries_due(pool: Pool, limit: int) -> list[int]:
+    """Pipelines with a stage whose retry is due."""
+    async with connection(pool) as c:
+        return await db.retries_due(c, limit)
+
+
+async def queued_after(
+    pool: Pool, after: tuple[datetime, UUID], *, min_age_s: float, limit: int
+) -> list[QueuedStage]:
+    """A page of the queued stages of running pipelines, oldest first."""
+    async with connection(pool) as c:
+        return await db.queued_after(c, after, min_age_s=min_age_s, limit=limit)
+
+
+async def rescue(pool: Pool, limit: int) -> Completed:
+    """Take back the stages of workers whose lease was taken: they go on elsewhere, at no cost to their budget."""
+    async with connection(pool) as c:
+        lost = await db.lost(c, limit)
+    return await complete(pool, [_as_lost(attempt) for attempt in lost]) if lost else Completed()
+
+
+async def enforce_timeouts(pool: Pool, lease_timeout_s: float) -> Completed:
+    """End the attempts that their workers should have ended long ago."""
+    async with connection(pool) as c:
+        overdue = await db.overdue(c, lease_timeout_s)
+    return await complete(pool, [_as_timed_out(attempt) for attempt in overdue]) if overdue else Completed()
+
+
+def _as_lost(attempt: Lost) -> Completion:
+    losses = attempt.losses + 1
+    message = f"The worker {attempt.worker} was lost while it ran this stage"
+    return Completion(
+        stage=attempt.stage,
+        attempt=attempt.attempt,
+        lease_token=attempt.lease_token,
+        outcome=Outcome.LOST,
+        error={
+            "code": "lost_worker",
+            "message": f"{message}, {losses} times in a row." if retry.quarantined(losses) else f"{message}.",
+        },
+        retry_delay_s=None if retry.quarantined(losses) else 0,
+        costs_retry=False,
+    )
+
+
+def _as_timed_out(attempt: Overdue) -> Completion:
+    delay_s = retry.next_delay_s(attempt.failures + 1, attempt.max_retries, attempt.retry_delay_s, retryable=True)
+    return Completion(
+        stage=attempt.stage,
+        attempt=attempt.attempt,
+        lease_token=attempt.lease_token,
+        outcome=Outcome.TIMED_OUT,
+        error={"code": "timed_out", "message": f"The stage ran longer than its timeout of {attempt.timeout_s:g} s."},
+        retry_delay_s=delay_s,
+    )
+
+
+async def report_progress(pool: Pool, reports: Sequence[Progress]) -> None:
+    """Keep the last progress of running attempts."""
+    async with connection(pool) as c:
+        await db.report_progress(c, reports)
+
+
+FIRST = db.FIRST

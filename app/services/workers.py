@@ -1,0 +1,75 @@
+"""Workers and schedulers: who is alive, and the leases that say so."""
+
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from app.db import workers as db
+from app.db.pool import Pool, connection
+from app.errors import SetupError
+from schemas.stage import Beat, Held
+
+
+async def register(
+    pool: Pool,
+    worker: UUID,
+    *,
+    name: str,
+    version: str,
+    queues: Sequence[str],
+    slots: tuple[int, int],
+    lease_timeout_s: float,
+) -> None:
+    """Begin one incarnation of a worker process, under a fresh lease."""
+    async with connection(pool) as c:
+        await db.register(
+            c, worker, name=name, version=version, queues=queues, slots=slots, lease_timeout_s=lease_timeout_s
+        )
+
+
+async def beat(pool: Pool, worker: UUID, lease_timeout_s: float, held: Iterable[Held]) -> Beat:
+    """Renew a worker's lease; the answer says what to stop."""
+    async with connection(pool) as c:
+        return await db.beat(c, worker, lease_timeout_s, held)
+
+
+async def leave(pool: Pool, worker: UUID, state: str) -> None:
+    """A worker is ``draining``, or has ``stopped``."""
+    async with connection(pool) as c:
+        await db.leave(c, worker, state)
+
+
+async def expire(pool: Pool) -> int:
+    """Take the leases that have run out; return how many."""
+    async with connection(pool) as c:
+        return await db.expire(c)
+
+
+async def scheduler_beat(pool: Pool, scheduler: UUID, name: str) -> None:
+    """Say that a scheduler lives."""
+    async with connection(pool) as c:
+        await db.scheduler_beat(c, scheduler, name)
+
+
+async def alive(pool: Pool, scheduler_age_s: float = 15) -> tuple[int, int]:
+    """How many workers hold a lease, and how many schedulers were seen within ``scheduler_age_s``."""
+    async with connection(pool) as c:
+        return await db.alive(c, scheduler_age_s)
+
+
+async def installation(pool: Pool) -> UUID:
+    """Which installation the database belongs to."""
+    async with connection(pool) as c:
+        return await db.installation(c)
+
+
+async def require_durability(pool: Pool) -> None:
+    """Check that a committed transaction survives a crash of the server.
+
+    Raises:
+        SetupError: a server setting gives that up.
+
+    """
+    async with connection(pool) as c:
+        off = [name for name, setting in (await db.durability(c)).items() if setting == "off"]
+    if off:
+        raise SetupError(f"Postgres runs with {', '.join(off)} = off, so accepted work could be lost. Turn it on.")

@@ -1,0 +1,690 @@
+-- Headway's first schema: the tables, and the protocol that moves a pipeline through its life.
+--
+-- How to read it. Postgres is the truth; Redis only says "go and look". Every transition is one call of one of the
+-- functions at the end of this file, for a whole batch, and each of them has the same shape:
+--
+--   1. lock the pipelines concerned, in id order            (lock_pipelines)
+--   2. act in later statements, which see a fresh snapshot, each naming the state and token it expects
+--   3. append the events in the same transaction            (append_events)
+--   4. answer in JSON: who should look (hints), what is to be dispatched (queued), what was left out (locked)
+--
+-- Lock order: pipelines by id, and nothing else is ever waited for. A batch skips the pipelines that somebody else
+-- has locked and names their stages in `locked`; the caller comes back for those, one pipeline at a time.
+--
+-- Time is always the database's clock, read after the lock was taken, so that the times of events follow their order.
+
+CREATE TABLE installation (
+    -- One row: which installation this database and its data directories belong to.
+    id          uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    only_row    boolean NOT NULL DEFAULT true UNIQUE CHECK (only_row),
+    created_at  timestamptz NOT NULL DEFAULT now()
+);
+INSERT INTO installation DEFAULT VALUES;
+
+CREATE TABLE pipelines (
+    id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    uuid           uuid NOT NULL UNIQUE,
+    project        text NOT NULL DEFAULT 'default',
+    name           text NOT NULL CHECK (length(name) BETWEEN 1 AND 128),
+    description    text NOT NULL DEFAULT '',
+    priority       smallint NOT NULL DEFAULT 5 CHECK (priority BETWEEN 1 AND 10),
+    labels         jsonb NOT NULL DEFAULT '{}',
+    status         text NOT NULL DEFAULT 'pending' CHECK (status IN
+                       ('pending', 'running', 'paused', 'cancelling', 'completed', 'failed', 'cancelled')),
+    stage_count    integer NOT NULL CHECK (stage_count BETWEEN 1 AND 10000),
+    open_stages    integer NOT NULL CHECK (open_stages BETWEEN 0 AND stage_count),    -- not terminal yet
+    broken_stages  integer NOT NULL DEFAULT 0 CHECK (broken_stages BETWEEN 0 AND stage_count), -- failed or cancelled
+    last_seq       integer NOT NULL DEFAULT 0 CHECK (last_seq >= 0),                  -- of its events
+    error          jsonb,
+    created_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    started_at     timestamptz,
+    finished_at    timestamptz,
+    CHECK ((status IN ('completed', 'failed', 'cancelled')) = (finished_at IS NOT NULL)),
+    CHECK (status NOT IN ('completed', 'failed', 'cancelled') OR open_stages = 0),
+    CHECK (status <> 'completed' OR broken_stages = 0),
+    CHECK (status <> 'failed' OR error IS NOT NULL),
+    CHECK (status <> 'running' OR started_at IS NOT NULL)
+) WITH (fillfactor = 70);
+
+CREATE INDEX pipelines_by_age ON pipelines (project, created_at, id);
+CREATE INDEX pipelines_live ON pipelines (id) WHERE status IN ('running', 'paused', 'cancelling');
+-- What the sweep settles when the hint of the last completion was lost.
+CREATE INDEX pipelines_to_settle ON pipelines (id)
+    WHERE open_stages = 0 AND status IN ('running', 'paused', 'cancelling');
+
+CREATE TABLE stages (
+    pipeline_id     bigint NOT NULL REFERENCES pipelines (id),
+    position        integer NOT NULL CHECK (position >= 0),
+    uuid            uuid NOT NULL UNIQUE,
+    name            text NOT NULL CHECK (name ~ '^[a-z0-9]([-_a-z0-9]{0,61}[a-z0-9])?$'),
+    task            text NOT NULL,
+    queue           text NOT NULL CHECK (queue IN
+                        ('training', 'evaluation', 'default', 'preprocessing', 'maintenance')),
+    slot            text NOT NULL CHECK (slot IN ('process', 'inline')),
+    params          jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(params) = 'object'),
+    "references"    jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof("references") = 'object'),
+    max_retries     smallint NOT NULL DEFAULT 0 CHECK (max_retries BETWEEN 0 AND 20),
+    retry_delay_s   double precision NOT NULL DEFAULT 60 CHECK (retry_delay_s BETWEEN 0 AND 86400),
+    timeout_s       double precision NOT NULL DEFAULT 86400 CHECK (timeout_s BETWEEN 1 AND 2592000),
+    dependents      integer NOT NULL DEFAULT 0 CHECK (dependents >= 0),
+
+    status          text NOT NULL DEFAULT 'pending' CHECK (status IN
+                        ('pending', 'queued', 'running', 'retrying', 'completed', 'failed', 'skipped', 'cancelled')),
+    unmet           integer NOT NULL CHECK (unmet >= 0),        -- dependencies that have not completed
+    propagated      boolean NOT NULL DEFAULT false,             -- terminal, and its dependents know
+    dispatch_token  integer NOT NULL DEFAULT 0,                 -- counts the times it was queued
+    attempt         integer NOT NULL DEFAULT 0 CHECK (attempt >= 0),
+    failures        integer NOT NULL DEFAULT 0 CHECK (failures >= 0),  -- attempts that cost retry budget
+    losses          integer NOT NULL DEFAULT 0 CHECK (losses >= 0),    -- lost attempts in a row
+    lease_token     uuid,
+    worker_id       uuid,
+    cancel_asked    boolean NOT NULL DEFAULT false,
+    progress        double precision CHECK (progress BETWEEN 0 AND 1),
+    result          jsonb CHECK (jsonb_typeof(result) = 'object'),
+    error           jsonb CHECK (jsonb_typeof(error) = 'object'),
+    diagnosis       jsonb CHECK (jsonb_typeof(diagnosis) = 'object'),
+    retry_at        timestamptz,
+    queued_at       timestamptz,
+    started_at      timestamptz,
+    finished_at     timestamptz,
+    PRIMARY KEY (pipeline_id, position),
+    CHECK ((status = 'running') = (lease_token IS NOT NULL)),
+    CHECK (status <> 'running' OR (worker_id IS NOT NULL AND started_at IS NOT NULL AND attempt > 0)),
+    CHECK ((status = 'retrying') = (retry_at IS NOT NULL)),
+    CHECK ((status IN ('completed', 'failed', 'skipped', 'cancelled')) = (finished_at IS NOT NULL)),
+    CHECK ((status = 'completed') = (result IS NOT NULL)),
+    CHECK (status <> 'completed' OR attempt > 0),
+    CHECK (status <> 'failed' OR error IS NOT NULL),
+    CHECK (status NOT IN ('queued', 'running', 'retrying', 'completed') OR unmet = 0),
+    CHECK (status <> 'queued' OR (queued_at IS NOT NULL AND dispatch_token > 0)),
+    CHECK (NOT propagated OR finished_at IS NOT NULL),
+    CHECK (failures <= attempt AND losses <= attempt)
+) WITH (fillfactor = 70);
+
+CREATE UNIQUE INDEX stages_names ON stages (pipeline_id, name);
+-- The four questions of the sweep, each on an index that holds live stages only.
+CREATE INDEX stages_queued ON stages (queued_at, uuid) WHERE status = 'queued';
+CREATE INDEX stages_running ON stages (worker_id) WHERE status = 'running';
+CREATE INDEX stages_retrying ON stages (retry_at) WHERE status = 'retrying';
+CREATE INDEX stages_to_propagate ON stages (pipeline_id, position)
+    WHERE finished_at IS NOT NULL AND NOT propagated;
+
+CREATE TABLE dependencies (
+    -- `stage` waits for `depends_on`; both are positions in the pipeline.
+    pipeline_id  bigint NOT NULL,
+    depends_on   integer NOT NULL,
+    stage        integer NOT NULL CHECK (stage <> depends_on),
+    PRIMARY KEY (pipeline_id, depends_on, stage)
+);
+
+CREATE TABLE attempts (
+    pipeline_id  bigint NOT NULL,
+    position     integer NOT NULL,
+    attempt      integer NOT NULL CHECK (attempt > 0),
+    lease_token  uuid NOT NULL,
+    worker_id    uuid NOT NULL,
+    executor     text NOT NULL DEFAULT 'local',
+    handle       text,
+    outcome      text CHECK (outcome IN ('completed', 'failed', 'timed_out', 'cancelled', 'lost')),
+    error        jsonb,
+    started_at   timestamptz NOT NULL,
+    finished_at  timestamptz,
+    PRIMARY KEY (pipeline_id, position, attempt),
+    CHECK ((outcome IS NULL) = (finished_at IS NULL))
+);
+
+CREATE TABLE events (
+    pipeline_id  bigint NOT NULL,
+    seq          integer NOT NULL CHECK (seq > 0),
+    type         text NOT NULL CHECK (type IN
+                     ('pipeline.created', 'pipeline.started', 'pipeline.paused', 'pipeline.resumed',
+                      'pipeline.cancelling', 'pipeline.completed', 'pipeline.failed', 'pipeline.cancelled',
+                      'stage.queued', 'stage.started', 'stage.retrying', 'stage.completed', 'stage.failed',
+                      'stage.skipped', 'stage.cancelled')),
+    subject      text,
+    data         json NOT NULL,
+    "time"       timestamptz NOT NULL,
+    PRIMARY KEY (pipeline_id, seq)
+);
+
+CREATE TABLE workers (
+    -- One row for each incarnation of a worker process: its lease.
+    id                uuid PRIMARY KEY,
+    project           text NOT NULL DEFAULT 'default',
+    name              text NOT NULL,
+    version           text NOT NULL,
+    queues            text[] NOT NULL,
+    process_slots     integer NOT NULL,
+    inline_slots      integer NOT NULL,
+    state             text NOT NULL DEFAULT 'live' CHECK (state IN ('live', 'draining', 'stopped', 'lost')),
+    started_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
+    heartbeat_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    lease_expires_at  timestamptz NOT NULL
+);
+CREATE INDEX workers_leased ON workers (lease_expires_at) WHERE state IN ('live', 'draining');
+
+CREATE TABLE schedulers (
+    id            uuid PRIMARY KEY,
+    name          text NOT NULL,
+    heartbeat_at  timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+CREATE TABLE task_types (
+    project        text NOT NULL DEFAULT 'default',
+    name           text NOT NULL,
+    queue          text NOT NULL,
+    slot           text NOT NULL,
+    version        text NOT NULL,
+    params_schema  json NOT NULL,
+    result_schema  json NOT NULL,
+    registered_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (project, name)
+);
+
+CREATE TABLE checkpoints (
+    id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    pipeline_id  bigint NOT NULL,
+    position     integer NOT NULL,
+    attempt      integer NOT NULL,
+    step         bigint NOT NULL CHECK (step >= 0),
+    path         text NOT NULL,
+    metrics      jsonb NOT NULL DEFAULT '{}',
+    bytes        bigint NOT NULL DEFAULT 0 CHECK (bytes >= 0),
+    state        text NOT NULL DEFAULT 'complete' CHECK (state IN ('complete', 'invalid', 'deleting', 'deleted')),
+    pinned       boolean NOT NULL DEFAULT false,
+    created_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    UNIQUE (pipeline_id, position, path)
+);
+
+-- ------------------------------------------------------------------------------------------------ parts of the protocol
+
+CREATE TYPE new_event AS (pipeline_id bigint, type text, subject text, data json);
+CREATE TYPE queued_stage AS (
+    pipeline_id bigint, name text, stage uuid, dispatch_token integer, task text, queue text, slot text
+);
+
+CREATE FUNCTION lock_pipelines(ids bigint[], wait boolean) RETURNS bigint[] LANGUAGE plpgsql AS $$
+-- Locks pipelines in id order and returns those it got: all of them, after at most two seconds (SQLSTATE 55P03), if it
+-- may wait; else the free ones. NO KEY UPDATE, so that inserting stages (KEY SHARE) never waits for a transition.
+DECLARE
+    locked bigint[];
+BEGIN
+    IF wait THEN
+        PERFORM set_config('lock_timeout', '2s', true);
+        SELECT array_agg(p.id) INTO locked
+          FROM (SELECT id FROM pipelines WHERE id = ANY (ids) ORDER BY id FOR NO KEY UPDATE) AS p;
+    ELSE
+        SELECT array_agg(p.id) INTO locked
+          FROM (SELECT id FROM pipelines WHERE id = ANY (ids) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED) AS p;
+    END IF;
+    RETURN coalesce(locked, '{}');
+END $$;
+
+CREATE FUNCTION append_events(new_events new_event[], moment timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+-- Numbers events gaplessly per pipeline, in array order, and keeps the pipelines' counters with them. The caller holds
+-- the pipelines' locks; that, and not a sequence, is what makes seq follow the order of commits.
+BEGIN
+    IF new_events IS NULL THEN
+        RETURN;
+    END IF;
+    IF current_setting('synchronous_commit') = 'off' THEN
+        PERFORM set_config('synchronous_commit', 'on', true);
+    END IF;
+    WITH numbered AS MATERIALIZED (
+        SELECT e.pipeline_id, p.last_seq + row_number() OVER (PARTITION BY e.pipeline_id ORDER BY e.place) AS seq,
+               e.type, e.subject, e.data
+          FROM unnest(new_events) WITH ORDINALITY AS e (pipeline_id, type, subject, data, place)
+          JOIN pipelines AS p ON p.id = e.pipeline_id
+    ), stored AS (
+        INSERT INTO events (pipeline_id, seq, type, subject, data, "time")
+        SELECT pipeline_id, seq, type, subject, data, moment FROM numbered
+    )
+    UPDATE pipelines AS p
+       SET last_seq = n.last_seq, open_stages = p.open_stages - n.ended, broken_stages = p.broken_stages + n.broken
+      FROM (SELECT pipeline_id, max(seq) AS last_seq,
+                   count(*) FILTER (WHERE type IN ('stage.completed', 'stage.failed', 'stage.skipped',
+                                                   'stage.cancelled')) AS ended,
+                   count(*) FILTER (WHERE type IN ('stage.failed', 'stage.cancelled')) AS broken
+              FROM numbered GROUP BY pipeline_id) AS n
+     WHERE p.id = n.pipeline_id;
+END $$;
+
+CREATE FUNCTION settle_pipelines(ids bigint[], moment timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+-- Ends the pipelines among `ids`, all locked by the caller, that have no stage left to wait for.
+DECLARE
+    news new_event[];
+BEGIN
+    WITH settled AS (
+        UPDATE pipelines AS p
+           SET finished_at = moment,
+               status = CASE WHEN p.status = 'cancelling' THEN 'cancelled'
+                             WHEN p.broken_stages > 0 THEN 'failed' ELSE 'completed' END,
+               error = CASE WHEN p.status <> 'cancelling' AND p.broken_stages > 0 THEN (
+                   SELECT jsonb_build_object(
+                              'code', 'stage_' || s.status, 'stage', s.name,
+                              'message', format('Stage %s %s: %s', s.name,
+                                                CASE s.status WHEN 'failed' THEN 'failed' ELSE 'was cancelled' END,
+                                                coalesce(s.error ->> 'message', 'no reason was given')),
+                              'error', s.error)
+                     FROM stages AS s
+                    WHERE s.pipeline_id = p.id AND s.status IN ('failed', 'cancelled')
+                    ORDER BY s.finished_at, s.position LIMIT 1) END
+         WHERE p.id = ANY (ids) AND p.open_stages = 0 AND p.status IN ('running', 'paused', 'cancelling')
+        RETURNING p.id, p.status, p.error
+    )
+    SELECT array_agg(ROW (id, 'pipeline.' || status, NULL,
+                          CASE WHEN error IS NULL THEN '{}'::json ELSE json_build_object('error', error) END)::new_event)
+      INTO news FROM settled;
+    PERFORM append_events(news, moment);
+END $$;
+
+CREATE FUNCTION queued_news(queued queued_stage[]) RETURNS new_event[] LANGUAGE sql AS $$
+-- The stage.queued events of stages that were just queued.
+    SELECT array_agg(ROW (q.pipeline_id, 'stage.queued', q.name, json_build_object('task_id', q.stage))::new_event)
+      FROM unnest(queued) AS q
+$$;
+
+CREATE FUNCTION to_dispatch(queued queued_stage[], moment timestamptz) RETURNS json LANGUAGE sql AS $$
+-- What the caller has to put on Redis once its transaction has committed; nothing for pipelines that are not running.
+    SELECT coalesce(json_agg(json_build_object(
+               'stage', q.stage, 'dispatch_token', q.dispatch_token, 'task', q.task, 'queue', q.queue,
+               'slot', q.slot, 'priority', p.priority, 'queued_at', moment)), '[]')
+      FROM unnest(queued) AS q JOIN pipelines AS p ON p.id = q.pipeline_id AND p.status = 'running'
+$$;
+
+CREATE FUNCTION hints(ids bigint[], releasable boolean) RETURNS json LANGUAGE sql AS $$
+-- Who has news: pipelines with the number of their last event, and whether a scheduler might have work there.
+    SELECT coalesce(json_agg(json_build_object('pipeline_id', p.id, 'pipeline', p.uuid, 'seq', p.last_seq,
+                                               'releasable', releasable)), '[]')
+      FROM pipelines AS p WHERE p.id = ANY (ids)
+$$;
+
+CREATE FUNCTION queue_roots(pipeline bigint, moment timestamptz) RETURNS queued_stage[] LANGUAGE plpgsql AS $$
+-- Releases the stages that wait for nothing, at the start of a pipeline.
+DECLARE
+    queued queued_stage[];
+BEGIN
+    WITH roots AS (
+        UPDATE stages AS s
+           SET status = 'queued', queued_at = moment, dispatch_token = s.dispatch_token + 1
+         WHERE s.pipeline_id = pipeline AND s.status = 'pending' AND s.unmet = 0
+        RETURNING s.position, ROW (s.pipeline_id, s.name, s.uuid, s.dispatch_token, s.task, s.queue, s.slot)::queued_stage
+            AS stage
+    )
+    SELECT array_agg(stage ORDER BY position) INTO queued FROM roots;
+    RETURN queued;
+END $$;
+
+-- ------------------------------------------------------------------------------------------------ verbs: submit, start
+
+CREATE FUNCTION create_pipeline(spec jsonb, edges_from integer[], edges_to integer[]) RETURNS json LANGUAGE plpgsql AS $$
+-- Stores a pipeline with its stages and dependencies, and starts it if `spec.start`.
+DECLARE
+    pipeline bigint;
+    moment timestamptz := clock_timestamp();
+    queued queued_stage[];
+    starts boolean := (spec ->> 'start')::boolean;
+BEGIN
+    INSERT INTO pipelines (uuid, project, name, description, priority, labels, stage_count, open_stages, status,
+                           created_at, started_at)
+    VALUES ((spec ->> 'uuid')::uuid, spec ->> 'project', spec ->> 'name', spec ->> 'description',
+            (spec ->> 'priority')::smallint, spec -> 'labels', jsonb_array_length(spec -> 'stages'),
+            jsonb_array_length(spec -> 'stages'), CASE WHEN starts THEN 'running' ELSE 'pending' END,
+            moment, CASE WHEN starts THEN moment END)
+    RETURNING id INTO pipeline;
+    INSERT INTO stages (pipeline_id, position, uuid, name, task, queue, slot, params, "references", max_retries,
+                        retry_delay_s, timeout_s, unmet, dependents)
+    SELECT pipeline, s.position, s.uuid, s.name, s.task, s.queue, s.slot, s.params, s."references", s.max_retries,
+           s.retry_delay_s, s.timeout_s, s.unmet, s.dependents
+      FROM jsonb_to_recordset(spec -> 'stages') AS s (
+               position integer, uuid uuid, name text, task text, queue text, slot text, params jsonb,
+               "references" jsonb, max_retries smallint, retry_delay_s double precision, timeout_s double precision,
+               unmet integer, dependents integer);
+    INSERT INTO dependencies (pipeline_id, depends_on, stage)
+    SELECT pipeline, e.depends_on, e.stage FROM unnest(edges_from, edges_to) AS e (depends_on, stage);
+
+    IF starts THEN
+        queued := queue_roots(pipeline, moment);
+    END IF;
+    PERFORM append_events(
+        ARRAY[ROW (pipeline, 'pipeline.created', NULL,
+                   json_build_object('name', spec ->> 'name', 'stages', jsonb_array_length(spec -> 'stages')))::new_event]
+        || CASE WHEN starts THEN ARRAY[ROW (pipeline, 'pipeline.started', NULL, '{}'::json)::new_event] END
+        || queued_news(queued), moment);
+    RETURN json_build_object('hints', hints(ARRAY[pipeline], false), 'queued', to_dispatch(queued, moment));
+END $$;
+
+CREATE FUNCTION start_pipeline(target uuid) RETURNS json LANGUAGE plpgsql AS $$
+-- pending → running, and releases the roots. Null if there is no such pipeline, `refused` with its status if it does
+-- not fit.
+DECLARE
+    pipeline pipelines;
+    moment timestamptz;
+    queued queued_stage[];
+BEGIN
+    PERFORM set_config('lock_timeout', '2s', true);
+    SELECT * INTO pipeline FROM pipelines WHERE uuid = target FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    ELSIF pipeline.status <> 'pending' THEN
+        RETURN json_build_object('refused', pipeline.status);
+    END IF;
+    moment := clock_timestamp();
+    UPDATE pipelines SET status = 'running', started_at = moment WHERE id = pipeline.id;
+    queued := queue_roots(pipeline.id, moment);
+    PERFORM append_events(ARRAY[ROW (pipeline.id, 'pipeline.started', NULL, '{}'::json)::new_event]
+                          || queued_news(queued), moment);
+    RETURN json_build_object('hints', hints(ARRAY[pipeline.id], false), 'queued', to_dispatch(queued, moment));
+END $$;
+
+-- ------------------------------------------------------------------------------------------------ verbs: claim, complete
+
+CREATE FUNCTION claim_stages(worker uuid, requests jsonb, wait boolean) RETURNS json LANGUAGE plpgsql AS $$
+-- queued → running, one attempt each, for the stages that are still queued under that dispatch token, in pipelines that
+-- are still running, by a worker whose lease still holds. Repeated with the same lease token it gives the same answer.
+DECLARE
+    locked bigint[];
+    moment timestamptz;
+    news new_event[];
+BEGIN
+    locked := lock_pipelines(ARRAY(
+        SELECT DISTINCT s.pipeline_id FROM jsonb_to_recordset(requests) AS r (stage uuid)
+          JOIN stages AS s ON s.uuid = r.stage), wait);
+    moment := clock_timestamp();
+    IF NOT EXISTS (SELECT FROM workers WHERE id = worker AND state = 'live' AND lease_expires_at > moment) THEN
+        RETURN json_build_object('worker_lost', true);
+    END IF;
+    WITH started AS (
+        UPDATE stages AS s
+           SET status = 'running', attempt = s.attempt + 1, lease_token = r.lease_token, worker_id = worker,
+               started_at = moment, progress = NULL
+          FROM jsonb_to_recordset(requests) AS r (stage uuid, dispatch_token integer, lease_token uuid), pipelines AS p
+         WHERE s.uuid = r.stage AND s.pipeline_id = ANY (locked) AND p.id = s.pipeline_id
+           AND s.status = 'queued' AND s.dispatch_token = r.dispatch_token AND p.status = 'running'
+        RETURNING s.pipeline_id, s.position, s.name, s.uuid, s.attempt, s.lease_token
+    ), recorded AS (
+        INSERT INTO attempts (pipeline_id, position, attempt, lease_token, worker_id, started_at)
+        SELECT pipeline_id, position, attempt, lease_token, worker, moment FROM started
+    )
+    SELECT array_agg(ROW (pipeline_id, 'stage.started', name,
+                          json_build_object('task_id', uuid, 'attempt', attempt, 'worker', worker))::new_event)
+      INTO news FROM started;
+    PERFORM append_events(news, moment);
+    RETURN (
+        SELECT json_build_object(
+                   'claims', coalesce(json_agg(json_build_object(
+                       'stage', s.uuid, 'attempt', s.attempt, 'lease_token', s.lease_token, 'pipeline', p.uuid,
+                       'pipeline_name', p.name, 'name', s.name, 'task', s.task, 'params', s.params,
+                       'references', s."references", 'max_retries', s.max_retries, 'failures', s.failures,
+                       'retry_delay_s', s.retry_delay_s, 'timeout_s', s.timeout_s,
+                       'started_at', extract(epoch FROM s.started_at),
+                       'resume_from', CASE WHEN s.attempt > 1 THEN resume_point(s.pipeline_id, s.position) END))
+                       FILTER (WHERE s.status = 'running' AND s.lease_token = r.lease_token), '[]'),
+                   'locked', coalesce(json_agg(r.stage) FILTER (WHERE s.pipeline_id <> ALL (locked)), '[]'),
+                   'hints', hints(ARRAY(SELECT DISTINCT n.pipeline_id FROM unnest(news) AS n), false))
+          FROM jsonb_to_recordset(requests) AS r (stage uuid, dispatch_token integer, lease_token uuid)
+          JOIN stages AS s ON s.uuid = r.stage JOIN pipelines AS p ON p.id = s.pipeline_id);
+END $$;
+
+CREATE FUNCTION resume_point(pipeline bigint, stage integer) RETURNS text LANGUAGE sql STABLE AS $$
+-- Where a new attempt takes up the work: the newest complete checkpoint of the stage, from whichever attempt.
+    SELECT path FROM checkpoints WHERE pipeline_id = pipeline AND position = stage AND state = 'complete'
+     ORDER BY step DESC, id DESC LIMIT 1
+$$;
+
+CREATE FUNCTION complete_stages(completions jsonb, wait boolean) RETURNS json LANGUAGE plpgsql AS $$
+-- The first of the two acts: an attempt's outcome and its event, nothing else. Only the attempt that holds the stage
+-- may do it; the others are named in `stale`, unless this very attempt has said it before. Releasing the dependents is
+-- the second act, in release_pipelines.
+DECLARE
+    locked bigint[];
+    moment timestamptz;
+    news new_event[];
+BEGIN
+    locked := lock_pipelines(ARRAY(
+        SELECT DISTINCT s.pipeline_id FROM jsonb_to_recordset(completions) AS c (stage uuid)
+          JOIN stages AS s ON s.uuid = c.stage), wait);
+    moment := clock_timestamp();
+    WITH ended AS (
+        UPDATE stages AS s
+           SET status = d.status, lease_token = NULL,
+               result = CASE WHEN d.status = 'completed' THEN c.result END,
+               error = CASE WHEN d.status <> 'completed' THEN c.error END,
+               progress = CASE WHEN d.status = 'completed' THEN 1 ELSE s.progress END,
+               failures = s.failures + (c.costs_retry AND c.outcome IN ('failed', 'timed_out'))::integer,
+               losses = CASE WHEN c.outcome = 'lost' THEN s.losses + 1 WHEN c.costs_retry THEN 0 ELSE s.losses END,
+               retry_at = CASE WHEN d.status = 'retrying' THEN moment + c.retry_delay_s * interval '1 second' END,
+               finished_at = CASE WHEN d.status <> 'retrying' THEN moment END,
+               propagated = d.status <> 'retrying' AND s.dependents = 0
+          FROM jsonb_to_recordset(completions) AS c (
+                   stage uuid, attempt integer, lease_token uuid, outcome text, result jsonb, error jsonb,
+                   retry_delay_s double precision, costs_retry boolean)
+          JOIN stages AS old ON old.uuid = c.stage
+          JOIN pipelines AS p ON p.id = old.pipeline_id
+          CROSS JOIN LATERAL (SELECT CASE
+                   WHEN c.outcome = 'completed' THEN 'completed'
+                   WHEN p.status = 'cancelling' OR old.cancel_asked THEN 'cancelled'
+                   WHEN c.retry_delay_s IS NOT NULL THEN 'retrying'
+                   WHEN c.outcome = 'cancelled' THEN 'cancelled'
+                   ELSE 'failed' END AS status) AS d
+         WHERE s.uuid = c.stage AND s.pipeline_id = ANY (locked)
+           AND s.status = 'running' AND s.attempt = c.attempt AND s.lease_token = c.lease_token
+        RETURNING s.pipeline_id, s.position, s.name, s.uuid, s.attempt, s.status, s.error, s.retry_at, c.outcome, c.error AS why
+    ), recorded AS (
+        UPDATE attempts AS a SET outcome = e.outcome, error = e.why, finished_at = moment FROM ended AS e
+         WHERE a.pipeline_id = e.pipeline_id AND a.position = e.position AND a.attempt = e.attempt
+    )
+    SELECT array_agg(ROW (pipeline_id, 'stage.' || status, name, CASE status
+               WHEN 'completed' THEN json_build_object('task_id', uuid, 'attempt', attempt)
+               WHEN 'retrying' THEN json_build_object('task_id', uuid, 'attempt', attempt, 'outcome', outcome,
+                                                      'error', error, 'retry_at', retry_at)
+               ELSE json_build_object('task_id', uuid, 'attempt', attempt, 'outcome', outcome, 'error', error)
+               END)::new_event)
+      INTO news FROM ended;
+    PERFORM append_events(news, moment);
+    RETURN (
+        SELECT json_build_object(
+                   'locked', coalesce(json_agg(c.stage) FILTER (WHERE s.pipeline_id <> ALL (locked)), '[]'),
+                   'stale', coalesce(json_agg(c.stage) FILTER (
+                       WHERE s.uuid IS NULL OR (s.pipeline_id = ANY (locked) AND a.outcome IS NULL)), '[]'),
+                   'hints', hints(ARRAY(SELECT DISTINCT n.pipeline_id FROM unnest(news) AS n), true))
+          FROM jsonb_to_recordset(completions) AS c (stage uuid, attempt integer, lease_token uuid)
+          LEFT JOIN stages AS s ON s.uuid = c.stage
+          LEFT JOIN attempts AS a ON a.pipeline_id = s.pipeline_id AND a.position = s.position
+                                 AND a.attempt = c.attempt AND a.lease_token = c.lease_token);
+END $$;
+
+-- ------------------------------------------------------------------------------------------------ verbs: release, settle
+
+CREATE FUNCTION release_pipelines(ids bigint[], batch integer, wait boolean) RETURNS json LANGUAGE plpgsql AS $$
+-- The second act, for any set of pipelines and at any time: tells the dependents of stages that have ended, releasing
+-- those that now wait for nothing and skipping those that wait in vain; queues the retries that are due; settles.
+-- A pass takes at most `batch` ended stages at a time and comes back in `more` if there may be some left.
+DECLARE
+    locked bigint[] := lock_pipelines(ids, wait);
+    moment timestamptz := clock_timestamp();
+    completed_pipelines bigint[];
+    completed_positions integer[];
+    broken_pipelines bigint[];
+    broken_positions integer[];
+    newly queued_stage[];
+    queued queued_stage[];
+    news new_event[];
+    skips new_event[];
+    taken integer;
+BEGIN
+    LOOP
+        WITH ended AS (
+            UPDATE stages AS s SET propagated = true
+              FROM (SELECT e.pipeline_id, e.position FROM stages AS e
+                     WHERE e.pipeline_id = ANY (locked) AND e.finished_at IS NOT NULL AND NOT e.propagated
+                     LIMIT batch) AS t
+             WHERE s.pipeline_id = t.pipeline_id AND s.position = t.position
+            RETURNING s.pipeline_id, s.position, s.status = 'completed' AS well
+        )
+        SELECT count(*), array_agg(pipeline_id) FILTER (WHERE well), array_agg(position) FILTER (WHERE well),
+               array_agg(pipeline_id) FILTER (WHERE NOT well), array_agg(position) FILTER (WHERE NOT well)
+          INTO taken, completed_pipelines, completed_positions, broken_pipelines, broken_positions FROM ended;
+        EXIT WHEN taken = 0;
+
+        WITH released AS (
+            UPDATE stages AS s
+               SET unmet = s.unmet - m.met,
+                   status = CASE WHEN s.unmet = m.met THEN 'queued' ELSE s.status END,
+                   queued_at = CASE WHEN s.unmet = m.met THEN moment END,
+                   dispatch_token = s.dispatch_token + (s.unmet = m.met)::integer
+              FROM (SELECT d.pipeline_id, d.stage, count(*) AS met
+                      FROM unnest(completed_pipelines, completed_positions) AS c (pipeline_id, position)
+                      JOIN dependencies AS d ON d.pipeline_id = c.pipeline_id AND d.depends_on = c.position
+                     GROUP BY d.pipeline_id, d.stage) AS m
+             WHERE s.pipeline_id = m.pipeline_id AND s.position = m.stage AND s.status = 'pending'
+            RETURNING s.status, s.pipeline_id, s.position,
+                ROW (s.pipeline_id, s.name, s.uuid, s.dispatch_token, s.task, s.queue, s.slot)::queued_stage AS stage
+        )
+        SELECT array_agg(stage ORDER BY pipeline_id, position) FILTER (WHERE status = 'queued') INTO newly FROM released;
+        queued := queued || newly;
+        news := news || queued_news(newly);
+
+        IF broken_positions IS NOT NULL THEN
+            WITH skipped AS (
+                UPDATE stages AS s
+                   SET status = 'skipped', finished_at = moment, propagated = s.dependents = 0,
+                       error = jsonb_build_object('code', 'dependency_' || b.status, 'stage', b.name,
+                                                  'message', format('Its dependency %s was not completed.', b.name))
+                  FROM (SELECT DISTINCT ON (d.pipeline_id, d.stage) d.pipeline_id, d.stage, x.name, x.status
+                          FROM unnest(broken_pipelines, broken_positions) AS c (pipeline_id, position)
+                          JOIN stages AS x ON x.pipeline_id = c.pipeline_id AND x.position = c.position
+                          JOIN dependencies AS d ON d.pipeline_id = c.pipeline_id AND d.depends_on = c.position
+                         ORDER BY d.pipeline_id, d.stage, x.position) AS b
+                 WHERE s.pipeline_id = b.pipeline_id AND s.position = b.stage AND s.status = 'pending'
+                RETURNING s.pipeline_id, s.name, s.uuid, s.error
+            )
+            SELECT array_agg(ROW (pipeline_id, 'stage.skipped', name,
+                                  json_build_object('task_id', uuid, 'error', error))::new_event)
+              INTO skips FROM skipped;
+            news := news || skips;
+        ELSIF taken = batch THEN
+            EXIT;
+        END IF;
+    END LOOP;
+
+    WITH due AS (
+        UPDATE stages AS s
+           SET status = 'queued', queued_at = moment, retry_at = NULL, dispatch_token = s.dispatch_token + 1
+         WHERE s.pipeline_id = ANY (locked) AND s.status = 'retrying' AND s.retry_at <= moment
+        RETURNING s.pipeline_id, s.position,
+            ROW (s.pipeline_id, s.name, s.uuid, s.dispatch_token, s.task, s.queue, s.slot)::queued_stage AS stage
+    )
+    SELECT array_agg(stage ORDER BY pipeline_id, position) INTO newly FROM due;
+    queued := queued || newly;
+    news := news || queued_news(newly);
+
+    PERFORM append_events(news, moment);
+    PERFORM settle_pipelines(locked, moment);
+    RETURN json_build_object(
+        'hints', hints(locked, false), 'queued', to_dispatch(queued, moment),
+        'more', CASE WHEN taken = batch THEN to_json(locked) ELSE '[]' END,
+        'locked', (SELECT coalesce(json_agg(i), '[]') FROM unnest(ids) AS i WHERE i <> ALL (locked)));
+END $$;
+
+-- ------------------------------------------------------------------------------------------------ verbs: cancel
+
+CREATE FUNCTION cancel_pipeline(target uuid) RETURNS json LANGUAGE plpgsql AS $$
+-- pending | running | paused → cancelling: what waits is cancelled at once, what runs hears it from its worker's next
+-- beat. With nothing running the pipeline settles here and now. A second call while cancelling changes nothing.
+DECLARE
+    pipeline pipelines;
+    moment timestamptz;
+    news new_event[];
+BEGIN
+    PERFORM set_config('lock_timeout', '2s', true);
+    SELECT * INTO pipeline FROM pipelines WHERE uuid = target FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    ELSIF pipeline.status = 'cancelling' THEN
+        RETURN json_build_object('hints', '[]'::json, 'queued', '[]'::json);
+    ELSIF pipeline.finished_at IS NOT NULL THEN
+        RETURN json_build_object('refused', pipeline.status);
+    END IF;
+    moment := clock_timestamp();
+    UPDATE pipelines SET status = 'cancelling' WHERE id = pipeline.id;
+    WITH stopped AS (
+        UPDATE stages AS s
+           SET status = 'cancelled', finished_at = moment, retry_at = NULL, propagated = true
+         WHERE s.pipeline_id = pipeline.id AND s.status IN ('pending', 'queued', 'retrying')
+        RETURNING s.position, s.name, s.uuid
+    )
+    SELECT ROW (pipeline.id, 'pipeline.cancelling', NULL, '{}'::json)::new_event
+           || array_agg(ROW (pipeline.id, 'stage.cancelled', name,
+                             json_build_object('task_id', uuid))::new_event ORDER BY position)
+      INTO news FROM stopped;
+    PERFORM append_events(news, moment);
+    PERFORM settle_pipelines(ARRAY[pipeline.id], moment);
+    RETURN json_build_object('hints', hints(ARRAY[pipeline.id], false), 'queued', '[]'::json);
+END $$;
+
+CREATE FUNCTION delete_pipeline(target uuid) RETURNS text LANGUAGE plpgsql AS $$
+-- Removes a pipeline that is terminal or was never started, with all that hangs on it. Returns its status before.
+DECLARE
+    pipeline pipelines;
+BEGIN
+    PERFORM set_config('lock_timeout', '2s', true);
+    SELECT * INTO pipeline FROM pipelines WHERE uuid = target FOR UPDATE;
+    IF FOUND AND (pipeline.finished_at IS NOT NULL OR pipeline.status = 'pending') THEN
+        DELETE FROM events WHERE pipeline_id = pipeline.id;
+        DELETE FROM checkpoints WHERE pipeline_id = pipeline.id;
+        DELETE FROM attempts WHERE pipeline_id = pipeline.id;
+        DELETE FROM dependencies WHERE pipeline_id = pipeline.id;
+        DELETE FROM stages WHERE pipeline_id = pipeline.id;
+        DELETE FROM pipelines WHERE id = pipeline.id;
+    END IF;
+    RETURN pipeline.status;
+END $$;
+
+-- ------------------------------------------------------------------------------------------------ leases: beat, rescue
+
+CREATE FUNCTION beat_worker(worker uuid, lease_timeout_s double precision, held jsonb) RETURNS json LANGUAGE plpgsql AS $$
+-- Renews a worker's lease and compares notes with it. `lost`: the lease was already taken, stop everything. `cancelled`:
+-- held, and to be stopped. `fenced`: held, but no longer the worker's. `strangers`: the worker's for a whole lease,
+-- but not held, so a claim whose answer got lost; the worker hands them back.
+DECLARE
+    moment timestamptz := clock_timestamp();
+BEGIN
+    -- A beat lost in a crash of Postgres costs a fraction of a lease, so it need not wait for the disk.
+    PERFORM set_config('synchronous_commit', 'off', true);
+    UPDATE workers SET heartbeat_at = moment, lease_expires_at = moment + lease_timeout_s * interval '1 second'
+     WHERE id = worker AND state IN ('live', 'draining');
+    IF NOT FOUND THEN
+        RETURN json_build_object('lost', true);
+    END IF;
+    RETURN (
+        WITH mine AS (
+            SELECT s.uuid, s.attempt, s.lease_token, s.started_at, s.cancel_asked OR p.status = 'cancelling' AS cancelled
+              FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id
+             WHERE s.worker_id = worker AND s.status = 'running'
+        )
+        SELECT json_build_object(
+                   'lost', false,
+                   'cancelled', coalesce(json_agg(h.stage) FILTER (WHERE h.stage IS NOT NULL AND m.cancelled), '[]'),
+                   'fenced', coalesce(json_agg(h.stage) FILTER (WHERE m.uuid IS NULL), '[]'),
+                   'strangers', coalesce(json_agg(json_build_object(
+                       'stage', m.uuid, 'attempt', m.attempt, 'lease_token', m.lease_token)) FILTER (
+                       WHERE h.stage IS NULL AND m.started_at < moment - lease_timeout_s * interval '1 second'), '[]'))
+          FROM jsonb_to_recordset(held) AS h (stage uuid, lease_token uuid)
+          FULL JOIN mine AS m ON m.uuid = h.stage AND m.lease_token = h.lease_token);
+END $$;
+
+CREATE FUNCTION expire_workers() RETURNS integer LANGUAGE plpgsql AS $$
+-- Takes the leases that have run out. From here on such a worker can neither renew nor claim; its running stages are
+-- rescued by completing their attempts as lost.
+DECLARE
+    expired integer;
+BEGIN
+    UPDATE workers SET state = 'lost'
+     WHERE id IN (SELECT id FROM workers
+                   WHERE state IN ('live', 'draining') AND lease_expires_at < clock_timestamp()
+                     FOR UPDATE SKIP LOCKED)
+       AND lease_expires_at < clock_timestamp();
+    GET DIAGNOSTICS expired = ROW_COUNT;
+    RETURN expired;
+END $$;

@@ -1,0 +1,187 @@
+"""Stages as the API answers them, and the messages of the claim protocol between a worker and Postgres."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct
+
+from schemas.queue import Queue
+from schemas.states import Outcome, StageStatus
+
+
+class Stage(Struct, kw_only=True):
+    """One stage of a pipeline. ``task_id`` is its uuid, the name it has in ``/api/v1/tasks``."""
+
+    name: str
+    task: str
+    queue: Queue
+    status: StageStatus
+    attempt: int
+    task_id: UUID
+    params: dict[str, Any]
+    depends_on: list[str]
+    progress: float | None
+    result: dict[str, Any] | None
+    error: dict[str, Any] | None
+    diagnosis: dict[str, Any] | None
+    worker: str | None
+    waiting_reason: str | None = None
+    queued_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class QueuedStage(Struct, frozen=True):
+    """A stage that Postgres has queued and that is to be dispatched to its Redis queue."""
+
+    stage: UUID
+    dispatch_token: int
+    task: str
+    queue: Queue
+    slot: str
+    priority: int
+    queued_at: datetime
+
+
+class ClaimRequest(Struct, frozen=True):
+    """A worker asks for one stage; the lease token is made for this one request and repeated with it."""
+
+    stage: UUID
+    dispatch_token: int
+    lease_token: UUID
+
+
+class Claim(Struct, frozen=True):
+    """A granted claim: what one attempt needs to run. ``started_at`` is in Unix seconds of the database's clock."""
+
+    stage: UUID
+    attempt: int
+    lease_token: UUID
+    pipeline: UUID
+    pipeline_name: str
+    name: str
+    task: str
+    params: dict[str, Any]
+    references: dict[str, str]
+    max_retries: int
+    failures: int
+    retry_delay_s: float
+    timeout_s: float
+    started_at: float
+    resume_from: str | None = None
+
+
+class Hint(Struct, frozen=True):
+    """"Go and look": the pipeline has events up to ``seq``, and perhaps something to release.
+
+    Losing one costs a sweep, never work.
+    """
+
+    pipeline_id: int
+    pipeline: UUID
+    seq: int
+    releasable: bool
+
+
+class Transition(Struct, frozen=True, kw_only=True):
+    """What one committed batch did: who should look, and what is to be dispatched.
+
+    ``locked`` names what was left out because somebody else holds the pipeline: stages, or in a release pipelines.
+    """
+
+    hints: list[Hint] = []
+    queued: list[QueuedStage] = []
+
+
+class Claimed(Transition, frozen=True, kw_only=True):
+    """The answer to a batch of claims; whatever is in neither list is no longer there to be claimed."""
+
+    claims: list[Claim] = []
+    locked: list[UUID] = []
+    worker_lost: bool = False
+
+
+class Completion(Struct, frozen=True):
+    """How an attempt ended, as its worker reports it.
+
+    ``retry_delay_s`` is the pause before the next attempt, or None to let the stage end; a lost or drained attempt
+    sets ``costs_retry`` to False.
+    """
+
+    stage: UUID
+    attempt: int
+    lease_token: UUID
+    outcome: Outcome
+    result: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+    retry_delay_s: float | None = None
+    costs_retry: bool = True
+
+
+class Completed(Transition, frozen=True, kw_only=True):
+    """The answer to a batch of completions: ``stale`` ones came from an attempt that no longer holds its stage."""
+
+    locked: list[UUID] = []
+    stale: list[UUID] = []
+
+
+class Released(Transition, frozen=True, kw_only=True):
+    """The answer to a release pass, by pipeline id: ``more`` may have some left, ``locked`` were left out."""
+
+    more: list[int] = []
+    locked: list[int] = []
+
+
+class Progress(Struct, frozen=True):
+    """How far a running attempt has come, 0 to 1."""
+
+    stage: UUID
+    lease_token: UUID
+    progress: float
+
+
+class Lost(Struct, frozen=True):
+    """A running attempt whose worker is gone; ``losses`` counts the lost attempts just before this one."""
+
+    stage: UUID
+    attempt: int
+    lease_token: UUID
+    losses: int
+    worker: str
+
+
+class Overdue(Struct, frozen=True):
+    """A running attempt that is past its timeout, and past the time its worker had to end it."""
+
+    stage: UUID
+    attempt: int
+    lease_token: UUID
+    timeout_s: float
+    max_retries: int
+    failures: int
+    retry_delay_s: float
+
+
+class Held(Struct, frozen=True):
+    """A stage that a worker believes it holds."""
+
+    stage: UUID
+    lease_token: UUID
+
+
+class Stranger(Struct, frozen=True):
+    """An attempt that Postgres gave to a worker that does not know of it."""
+
+    stage: UUID
+    attempt: int
+    lease_token: UUID
+
+
+class Beat(Struct, frozen=True, kw_only=True):
+    """The answer to a heartbeat; ``lost`` means that the lease was taken and everything must stop."""
+
+    lost: bool
+    cancelled: list[UUID] = []
+    fenced: list[UUID] = []
+    strangers: list[Stranger] = []

@@ -1,0 +1,18 @@
+"""Task types: what workers can run, as they register it and as the API validates against it."""
+
+from typing import Any
+
+from msgspec import Struct
+
+from schemas.queue import Queue, Slot
+
+
+class TaskType(Struct, frozen=True):
+    """A registered task. ``params_schema`` and ``result_schema`` are JSON Schemas of its Structs."""
+
+    name: str
+    queue: Queue
+    slot: Slot
+    version: str
+    params_schema: dict[str, Any]
+    result_schema: dict[str, Any]

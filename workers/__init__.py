@@ -1,0 +1,1 @@
+"""Headway's data plane: claims stages, runs them under supervision, reports how they ended."""

@@ -1,0 +1,32 @@
+"""``run_command``: any program of the user's; its exit code and last lines are the result."""
+
+from schemas.queue import Queue, Slot
+from schemas.training import CommandParams, CommandResult
+from workers.tasks.task import Task
+
+
+def argv(params: CommandParams) -> list[str]:
+    """Return the command line as the user wrote it."""
+    return params.argv
+
+
+def env(params: CommandParams) -> dict[str, str]:
+    """Return what the user adds to the environment."""
+    return params.env
+
+
+def cwd(params: CommandParams) -> str | None:
+    """Return where the user wants the program to start."""
+    return params.cwd
+
+
+RUN_COMMAND = Task(
+    name="run_command",
+    queue=Queue.DEFAULT,
+    slot=Slot.PROCESS,
+    params=CommandParams,
+    result=CommandResult,
+    argv=argv,
+    env=env,
+    cwd=cwd,
+)

@@ -1,0 +1,150 @@
+"""Run contract v1 from the training process's side: the one file that a script imports to speak with Headway.
+
+It needs the standard library only, so it may also be copied beside a script. Everything travels as JSON Lines in the
+file that ``HEADWAY_EVENTS`` names: one line, one ``write``, so several processes may share it. Without Headway the
+lines go to standard output and the script runs as it is.
+
+Reporting never disturbs the training: what cannot be written is said on standard error and is lost. Only ``result``
+raises, because a stage without its result must not look completed.
+"""
+
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+EXIT_STOPPED = 85
+"""Stopped on request; the checkpoints that were reported are there to resume from."""
+
+_stop_requested = False
+
+
+class Refused(Exception):
+    """The input is wrong in a way that no retry heals; the message tells the user, in one line, what to change."""
+
+
+def params() -> dict[str, Any]:
+    """Return the stage's params, references resolved; empty without Headway."""
+    path = os.environ.get("HEADWAY_PARAMS")
+    return json.loads(Path(path).read_bytes()) if path else {}
+
+
+def run_dir() -> Path:
+    """Return the directory of this attempt, where everything it makes belongs."""
+    return Path(os.environ.get("HEADWAY_RUN_DIR") or ".").absolute()
+
+
+def checkpoint_dir() -> Path:
+    """Return the directory for checkpoints; it need not exist yet."""
+    return Path(os.environ.get("HEADWAY_CHECKPOINT_DIR") or run_dir() / "checkpoints").absolute()
+
+
+def resume_from() -> Path | None:
+    """Return the checkpoint that an earlier attempt left, or None for a fresh start."""
+    path = os.environ.get("HEADWAY_RESUME_FROM")
+    return Path(path) if path else None
+
+
+def progress(*, step: int, total: int, epoch: int | None = None, eta_s: float | None = None) -> None:
+    """Report that ``step`` of ``total`` steps are done."""
+    _report("progress", step=step, total=total, epoch=epoch, eta_s=eta_s)
+
+
+def metrics(step: int, **values: float) -> None:
+    """Report what was measured after ``step``."""
+    _report("metrics", step=step, values=values)
+
+
+def phase(name: str) -> None:
+    """Report what begins now, such as ``data``, ``train`` or ``save``."""
+    _report("phase", name=name)
+
+
+def checkpoint(path: Path, step: int, metrics: dict[str, float]) -> None:
+    """Report a complete checkpoint, and what the model scored there; call it after the rename, never before."""
+    _report("checkpoint", path=str(path), step=step, metrics=metrics)
+
+
+def error(message: str, *, retryable: bool) -> None:
+    """Report why the program is about to fail, and whether another attempt could do better."""
+    _report("error", message=message, retryable=retryable)
+
+
+def result(**values: Any) -> None:
+    """Set the stage's result; the last call counts.
+
+    Raises:
+        OSError: it could not be written, for example to a full disk.
+
+    """
+    _write({"type": "result", "values": values})
+
+
+def catch_sigterm() -> None:
+    """From now on SIGTERM, however often it comes, only makes ``should_stop`` true."""
+
+    def request_stop(_signal: int, _frame: FrameType | None) -> None:
+        global _stop_requested  # noqa: PLW0603 - a signal handler has nowhere else to leave word.
+        _stop_requested = True
+
+    signal.signal(signal.SIGTERM, request_stop)
+
+
+def should_stop() -> bool:
+    """Tell whether to write a checkpoint and ``leave``; cheap enough to ask after every batch."""
+    return _stop_requested
+
+
+def leave() -> NoReturn:
+    """Exit as a program that was asked to stop and can be resumed."""
+    raise SystemExit(EXIT_STOPPED)
+
+
+def wait(seconds: float) -> None:
+    """Sleep, but no longer than until a stop is requested."""
+    end = time.monotonic() + seconds
+    while not should_stop() and (left := end - time.monotonic()) > 0:
+        time.sleep(min(left, 0.05))
+
+
+def main(program: Callable[[], None]) -> int:
+    """Run ``program`` and return its exit code; if it fails, report why."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        program()
+    except Refused as refusal:
+        message = " ".join(str(refusal).split())
+        sys.stderr.write(f"error: {message}\n")
+        error(message, retryable=False)
+        return 1
+    except Exception as failure:
+        error(f"{type(failure).__name__}: {failure}", retryable=True)
+        raise
+    return 0
+
+
+def _report(kind: str, **fields: Any) -> None:
+    try:
+        _write({"type": kind, **fields})
+    except (OSError, TypeError, ValueError) as failure:
+        sys.stderr.write(f"a {kind} report is lost: {failure}\n")
+
+
+def _write(report: dict[str, Any]) -> None:
+    line = f"{json.dumps(report)}\n".encode()
+    path = os.environ.get("HEADWAY_EVENTS")
+    if not path:
+        sys.stdout.write(line.decode())
+        return
+    events = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        if os.write(events, line) < len(line):
+            raise OSError("the disk took only a part of the line")
+    finally:
+        os.close(events)
