@@ -4,9 +4,9 @@ Postgres is the truth. A client's place is the sequence number of the last event
 to move it is to read what follows that number. So a first connection, a resume, a wake-up, a slow client and a lost
 hint are all the same act, ``look``, and no seam between replay and live exists where an event could fall or double.
 
-Redis only says when to look. One XREAD follows two streams: hints, which mean "this pipeline has news", and live reports
-of running stages, which are passed on as they are and may be lost. While Redis is away, every watched pipeline is
-looked at each ``POLL_S``; while it answers, in turn and slowly, which finds what a lost hint left behind.
+Redis only says when to look. One XREAD follows two streams: hints, which mean "this pipeline has news", and live
+reports of running stages, which are passed on as they are and may be lost. While Redis is silent, every watched
+pipeline is looked at each ``POLL_S``; while it answers, in turn and slowly, which finds what a lost hint left behind.
 
 Nobody waits for a slow client: it has room for ``FRAMES_MAX`` frames, is passed over while it has none, and is read for
 again, from its own place, once it has taken them.
@@ -14,7 +14,7 @@ again, from its own place, once it has taken them.
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -26,7 +26,7 @@ from arq.connections import ArqRedis
 
 from app import metrics
 from app.db.pool import Pool
-from app.errors import HeadwayError, NotFound, Unavailable
+from app.errors import NotFound
 from app.queue import REDIS_AWAY
 from app.services import events
 from schemas.event import Event, LiveEvent
@@ -36,10 +36,13 @@ log = structlog.get_logger("headway.broadcast")
 FRAMES_MAX = 200
 EVENTS_PER_READ = 200
 READS_AT_ONCE = 4
+ENTRIES_PER_READ = 1_000
+BLOCK_S = 1.0
 POLL_S = 2.0
 POLL_TURNS = 8
 """While Redis answers, a pipeline's turn comes every so many polls."""
-BLOCK_MS = 2_000
+RETRY_S = 1.0
+RECONNECT_MIN_S = 0.05
 RECONNECT_MAX_S = 2.0
 
 
@@ -95,7 +98,7 @@ class Broadcaster:
         self._to_read: set[UUID] = set()
         self._asked = asyncio.Event()
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
-        self._hears_redis = False
+        self._heard_at = 0.0
         self._closed = False
 
     @contextmanager
@@ -136,52 +139,6 @@ class Broadcaster:
             tasks.create_task(self._follow_redis())
             tasks.create_task(self._poll())
 
-    async def _read_what_is_asked(self) -> None:
-        while True:
-            await self._asked.wait()
-            self._asked.clear()
-            pipelines, self._to_read = self._to_read, set()
-            read = await asyncio.gather(*(self._read(pipeline) for pipeline in pipelines))
-            if not all(read):
-                await asyncio.sleep(POLL_S / 2)  # Postgres is away; those pipelines have been asked for again
-
-    async def _read(self, pipeline: UUID) -> bool:
-        """Give every client of a pipeline what follows its place; one query for all of them."""
-        async with self._reads:
-            clients = [s for s in self._subscriptions.get(pipeline, ()) if s.has_room]
-            if not clients:
-                return True
-            try:
-                after = min(client.seq for client in clients)
-                found, complete = await events.read(self._pool, pipeline, after, EVENTS_PER_READ)
-            except NotFound:
-                found, complete = [], False
-                for client in clients:
-                    client.end()
-            except Unavailable:
-                self.look([pipeline])
-                return False
-        self._give(clients, [(int(event.id or 0), frame(event)) for event in found], complete=complete)
-        if len(found) == EVENTS_PER_READ and not complete:
-            self.look([pipeline])
-        return True
-
-    @staticmethod
-    def _give(clients: list[Subscription], frames: list[tuple[int, bytes]], *, complete: bool) -> None:
-        for client in clients:
-            for seq, data in frames:
-                if seq <= client.seq:
-                    continue
-                if not client.has_room:
-                    client.behind = True
-                    break
-                client.put(data)
-                client.seq = seq
-            else:
-                if complete:
-                    client.put(end_frame(client.pipeline))
-                    client.end()
-
     async def take(self, subscription: Subscription, timeout_s: float) -> bytes | None:
         """As ``Subscription.take``; a client that had been passed over is read for again."""
         frames = await subscription.take(timeout_s)
@@ -190,24 +147,116 @@ class Broadcaster:
             self.look([subscription.pipeline])
         return frames
 
+    async def _read_what_is_asked(self) -> None:
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            pipelines, self._to_read = list(self._to_read), set()
+            outcomes = await asyncio.gather(*map(self._read, pipelines), return_exceptions=True)
+            failed = {p: error for p, error in zip(pipelines, outcomes, strict=True) if error is not None}
+            if failed:
+                log.warning("events_not_read", pipelines=len(failed), exc_info=next(iter(failed.values())))
+                await asyncio.sleep(RETRY_S)
+                self.look(failed)
+
+    async def _read(self, pipeline: UUID) -> None:
+        """Give every client of a pipeline what follows its place; one query for all of them."""
+        async with self._reads:
+            clients = [client for client in self._subscriptions.get(pipeline, ()) if client.has_room]
+            if not clients:
+                return
+            try:
+                after = min(client.seq for client in clients)
+                found, complete = await events.read(self._pool, pipeline, after, EVENTS_PER_READ)
+            except NotFound:  # it was deleted
+                for client in clients:
+                    client.end()
+                return
+        _give(clients, [(int(event.id or 0), frame(event)) for event in found], complete=complete)
+        if len(found) == EVENTS_PER_READ:
+            self.look([pipeline])
+
     async def _poll(self) -> None:
         turn = 0
         while True:
             await asyncio.sleep(POLL_S)
             turn = (turn + 1) % POLL_TURNS
-            everywhere = not self._hears_redis
-            self.look([p for p in self._subscriptions if everywhere or p.int % POLL_TURNS == turn])
+            redis_is_silent = asyncio.get_running_loop().time() - self._heard_at > POLL_S
+            self.look([p for p in self._subscriptions if redis_is_silent or p.int % POLL_TURNS == turn])
 
     async def _follow_redis(self) -> None:
-        pause_s = 0.05
+        pause_s = RECONNECT_MIN_S
         while True:
+            connected_at = asyncio.get_running_loop().time()
             try:
-                async for stream, entry_id, fields in self._entries():
-                    pause_s = 0.05
-                    self._hear(stream, entry_id, fields)
+                await self._follow_connection()
             except REDIS_AWAY as error:
-                if self._hears_redis:
+                if self._heard_at > connected_at:
                     log.warning("redis_lost", error=type(error).__name__)
-                self._hears_redis = False
+                    pause_s = RECONNECT_MIN_S
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, RECONNECT_MAX_S)
+
+    async def _follow_connection(self) -> None:
+        """Follow both streams from their ends until the connection breaks."""
+        places: dict[Any, Any] = {stream: await self._last_id(stream) for stream in (self._hints, self._live)}
+        self.look(self._subscriptions)  # for what was said while nobody listened
+        while True:
+            async with asyncio.timeout(BLOCK_S + 2):
+                found = await self._redis.xread(places, count=ENTRIES_PER_READ, block=int(BLOCK_S * 1000))
+            self._heard_at = asyncio.get_running_loop().time()
+            for stream, entries in found:
+                places[stream] = entries[-1][0]
+                for entry_id, fields in entries:
+                    self._hear(stream, entry_id, fields)
+
+    async def _last_id(self, stream: bytes) -> bytes:
+        newest = await self._redis.xrevrange(stream, count=1)
+        return newest[0][0] if newest else b"0-0"
+
+    def _hear(self, stream: bytes, entry_id: bytes, fields: Mapping[bytes, bytes]) -> None:
+        try:
+            if stream == self._hints:
+                self.look([UUID(fields[b"p"].decode())])
+            else:
+                self._pass_on(entry_id, msgspec.json.decode(fields[b"e"], type=LiveEvent))
+        except (KeyError, ValueError, msgspec.DecodeError) as error:
+            log.warning("entry_not_read", stream=stream.decode(), error=str(error))
+
+    def _pass_on(self, entry_id: bytes, live: LiveEvent) -> None:
+        watching = self._subscriptions.get(live.pipeline)
+        if watching:
+            moment = datetime.fromtimestamp(int(entry_id.partition(b"-")[0]) / 1000, UTC)
+            source = f"/api/v1/pipelines/{live.pipeline}"
+            event = Event(id=None, source=source, type=live.type, subject=live.subject, time=moment, data=live.data)
+            data = frame(event)
+            for client in watching:
+                if client.has_room:
+                    client.put(data)
+
+
+def _give(clients: Iterable[Subscription], frames: Sequence[tuple[int, bytes]], *, complete: bool) -> None:
+    for client in clients:
+        for seq, data in frames:
+            if seq <= client.seq:
+                continue
+            if not client.has_room:
+                client.behind = True
+                break
+            client.put(data)
+            client.seq = seq
+        else:
+            if complete:
+                client.put(_end_frame(client.pipeline))
+                client.end()
+
+
+def frame(event: Event) -> bytes:
+    """One event as the bytes of a server-sent event; only durable events have an id."""
+    place = b"id: %b\n" % event.id.encode() if event.id else b""
+    return b"%bevent: %b\ndata: %b\n\n" % (place, event.type.encode(), msgspec.json.encode(event))
+
+
+def _end_frame(pipeline: UUID) -> bytes:
+    source = f"/api/v1/pipelines/{pipeline}"
+    return frame(Event(id=None, source=source, type="end", subject=None, time=datetime.now(UTC), data={}))

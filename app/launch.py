@@ -32,7 +32,7 @@ def _main(parent: int, signal: int, identity: str, program: list[str]) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal)
     if os.getppid() != parent:
         raise SystemExit("The parent process is gone.")
-    os.execv(program[0], program)
+    os.execv(program[0], program)  # noqa: S606 - no shell is what we want
 
 
 def _enter_user_namespace() -> None:

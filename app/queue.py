@@ -63,7 +63,7 @@ class Job(Struct, frozen=True):
 def open_redis(url: str, *, blocking: bool = False) -> ArqRedis:
     """A client with bounded waits that reconnects by itself; ``blocking`` for calls that wait longer than 5 s."""
     options: dict[str, Any] = {} if url.startswith("unix:") else {"socket_keepalive": True}
-    pool: ConnectionPool[Any] = ConnectionPool.from_url(
+    pool: ConnectionPool = ConnectionPool.from_url(
         url,
         socket_connect_timeout=3,
         socket_timeout=None if blocking else 5,
@@ -73,9 +73,7 @@ def open_redis(url: str, *, blocking: bool = False) -> ArqRedis:
         max_connections=100,
         **options,
     )
-    return ArqRedis(
-        pool_or_conn=pool, job_serializer=msgspec.msgpack.encode, job_deserializer=msgspec.msgpack.decode
-    )
+    return ArqRedis(pool_or_conn=pool, job_serializer=msgspec.msgpack.encode, job_deserializer=msgspec.msgpack.decode)
 
 
 class JobQueue:

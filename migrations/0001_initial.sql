@@ -11,6 +11,9 @@
 -- Lock order: pipelines by id, and nothing else is ever waited for. A batch skips the pipelines that somebody else
 -- has locked and names their stages in `locked`; the caller comes back for those, one pipeline at a time.
 --
+-- A batch finds its stages by `uuid = ANY (…)`, and `|| ''` and `+ 0` keep the other conditions off the indexes, whatever
+-- the planner believes of tables that were empty when it last looked.
+--
 -- Time is always the database's clock, read after the lock was taken, so that the times of events follow their order.
 
 CREATE TABLE installation (
@@ -33,6 +36,7 @@ CREATE TABLE pipelines (
                        ('pending', 'running', 'paused', 'cancelling', 'completed', 'failed', 'cancelled')),
     stage_count    integer NOT NULL CHECK (stage_count BETWEEN 1 AND 10000),
     open_stages    integer NOT NULL CHECK (open_stages BETWEEN 0 AND stage_count),    -- not terminal yet
+    all_ended      boolean NOT NULL GENERATED ALWAYS AS (open_stages = 0) STORED,
     broken_stages  integer NOT NULL DEFAULT 0 CHECK (broken_stages BETWEEN 0 AND stage_count), -- failed or cancelled
     last_seq       integer NOT NULL DEFAULT 0 CHECK (last_seq >= 0),                  -- of its events
     error          jsonb,
@@ -48,9 +52,10 @@ CREATE TABLE pipelines (
 
 CREATE INDEX pipelines_by_age ON pipelines (project, created_at, id);
 CREATE INDEX pipelines_live ON pipelines (id) WHERE status IN ('running', 'paused', 'cancelling');
--- What the sweep settles when the hint of the last completion was lost.
+-- What the sweep settles when the hint of the last completion was lost. On all_ended and not on open_stages, which
+-- changes with every stage: an indexed column that changes makes Postgres write every index of the row anew.
 CREATE INDEX pipelines_to_settle ON pipelines (id)
-    WHERE open_stages = 0 AND status IN ('running', 'paused', 'cancelling');
+    WHERE all_ended AND status IN ('running', 'paused', 'cancelling');
 
 CREATE TABLE stages (
     pipeline_id     bigint NOT NULL REFERENCES pipelines (id),
@@ -101,7 +106,6 @@ CREATE TABLE stages (
     CHECK (failures <= attempt AND losses <= attempt)
 ) WITH (fillfactor = 70);
 
-CREATE UNIQUE INDEX stages_names ON stages (pipeline_id, name);
 -- The four questions of the sweep, each on an index that holds live stages only.
 CREATE INDEX stages_queued ON stages (queued_at, uuid) WHERE status = 'queued';
 CREATE INDEX stages_running ON stages (worker_id) WHERE status = 'running';
@@ -379,28 +383,29 @@ END $$;
 
 -- ------------------------------------------------------------------------------------------------ verbs: claim, complete
 
-CREATE FUNCTION claim_stages(worker uuid, requests jsonb, wait boolean) RETURNS json LANGUAGE plpgsql AS $$
+CREATE FUNCTION claim_stages(worker uuid, wanted uuid[], dispatch_tokens integer[], lease_tokens uuid[], wait boolean)
+RETURNS json LANGUAGE plpgsql AS $$
 -- queued → running, one attempt each, for the stages that are still queued under that dispatch token, in pipelines that
 -- are still running, by a worker whose lease still holds. Repeated with the same lease token it gives the same answer.
 DECLARE
     locked bigint[];
+    open_pipelines bigint[];
     moment timestamptz;
     news new_event[];
 BEGIN
     locked := lock_pipelines(ARRAY(
-        SELECT DISTINCT s.pipeline_id FROM jsonb_to_recordset(requests) AS r (stage uuid)
-          JOIN stages AS s ON s.uuid = r.stage), wait);
+        SELECT DISTINCT s.pipeline_id FROM stages AS s WHERE s.uuid = ANY (wanted)), wait);
     moment := clock_timestamp();
     IF NOT EXISTS (SELECT FROM workers WHERE id = worker AND state = 'live' AND lease_expires_at > moment) THEN
         RETURN json_build_object('worker_lost', true);
     END IF;
+    open_pipelines := ARRAY(SELECT id FROM pipelines WHERE id = ANY (locked) AND status = 'running');
     WITH started AS (
         UPDATE stages AS s
-           SET status = 'running', attempt = s.attempt + 1, lease_token = r.lease_token, worker_id = worker,
-               started_at = moment, progress = NULL
-          FROM jsonb_to_recordset(requests) AS r (stage uuid, dispatch_token integer, lease_token uuid), pipelines AS p
-         WHERE s.uuid = r.stage AND s.pipeline_id = ANY (locked) AND p.id = s.pipeline_id
-           AND s.status = 'queued' AND s.dispatch_token = r.dispatch_token AND p.status = 'running'
+           SET status = 'running', attempt = s.attempt + 1, worker_id = worker, started_at = moment, progress = NULL,
+               lease_token = lease_tokens[array_position(wanted, s.uuid)]
+         WHERE s.uuid = ANY (wanted) AND s.pipeline_id + 0 = ANY (open_pipelines) AND s.status || '' = 'queued'
+           AND s.dispatch_token = dispatch_tokens[array_position(wanted, s.uuid)]
         RETURNING s.pipeline_id, s.position, s.name, s.uuid, s.attempt, s.lease_token
     ), recorded AS (
         INSERT INTO attempts (pipeline_id, position, attempt, lease_token, worker_id, started_at)
@@ -419,11 +424,11 @@ BEGIN
                        'retry_delay_s', s.retry_delay_s, 'timeout_s', s.timeout_s,
                        'started_at', extract(epoch FROM s.started_at),
                        'resume_from', CASE WHEN s.attempt > 1 THEN resume_point(s.pipeline_id, s.position) END))
-                       FILTER (WHERE s.status = 'running' AND s.lease_token = r.lease_token), '[]'),
-                   'locked', coalesce(json_agg(r.stage) FILTER (WHERE s.pipeline_id <> ALL (locked)), '[]'),
+                       FILTER (WHERE s.status = 'running'
+                                 AND s.lease_token = lease_tokens[array_position(wanted, s.uuid)]), '[]'),
+                   'locked', coalesce(json_agg(s.uuid) FILTER (WHERE s.pipeline_id <> ALL (locked)), '[]'),
                    'hints', hints(ARRAY(SELECT DISTINCT n.pipeline_id FROM unnest(news) AS n), false))
-          FROM jsonb_to_recordset(requests) AS r (stage uuid, dispatch_token integer, lease_token uuid)
-          JOIN stages AS s ON s.uuid = r.stage JOIN pipelines AS p ON p.id = s.pipeline_id);
+          FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id WHERE s.uuid = ANY (wanted));
 END $$;
 
 CREATE FUNCTION resume_point(pipeline bigint, stage integer) RETURNS text LANGUAGE sql STABLE AS $$
@@ -437,39 +442,41 @@ CREATE FUNCTION complete_stages(completions jsonb, wait boolean) RETURNS json LA
 -- may do it; the others are named in `stale`, unless this very attempt has said it before. Releasing the dependents is
 -- the second act, in release_pipelines.
 DECLARE
+    ended_stages uuid[] := ARRAY(SELECT (c ->> 'stage')::uuid FROM jsonb_array_elements(completions) AS c);
     locked bigint[];
     moment timestamptz;
     news new_event[];
 BEGIN
     locked := lock_pipelines(ARRAY(
-        SELECT DISTINCT s.pipeline_id FROM jsonb_to_recordset(completions) AS c (stage uuid)
-          JOIN stages AS s ON s.uuid = c.stage), wait);
+        SELECT DISTINCT s.pipeline_id FROM stages AS s WHERE s.uuid = ANY (ended_stages)), wait);
     moment := clock_timestamp();
-    WITH ended AS (
-        UPDATE stages AS s
-           SET status = d.status, lease_token = NULL,
-               result = CASE WHEN d.status = 'completed' THEN c.result END,
-               error = CASE WHEN d.status <> 'completed' THEN c.error END,
-               progress = CASE WHEN d.status = 'completed' THEN 1 ELSE s.progress END,
-               failures = s.failures + (c.costs_retry AND c.outcome IN ('failed', 'timed_out'))::integer,
-               losses = CASE WHEN c.outcome = 'lost' THEN s.losses + 1 WHEN c.costs_retry THEN 0 ELSE s.losses END,
-               retry_at = CASE WHEN d.status = 'retrying' THEN moment + c.retry_delay_s * interval '1 second' END,
-               finished_at = CASE WHEN d.status <> 'retrying' THEN moment END,
-               propagated = d.status <> 'retrying' AND s.dependents = 0
+    WITH decided AS MATERIALIZED (
+        SELECT c.*, CASE WHEN c.outcome = 'completed' THEN 'completed'
+                         WHEN p.status = 'cancelling' OR s.cancel_asked THEN 'cancelled'
+                         WHEN c.retry_delay_s IS NOT NULL THEN 'retrying'
+                         WHEN c.outcome = 'cancelled' THEN 'cancelled'
+                         ELSE 'failed' END AS status
           FROM jsonb_to_recordset(completions) AS c (
                    stage uuid, attempt integer, lease_token uuid, outcome text, result jsonb, error jsonb,
                    retry_delay_s double precision, costs_retry boolean)
-          JOIN stages AS old ON old.uuid = c.stage
-          JOIN pipelines AS p ON p.id = old.pipeline_id
-          CROSS JOIN LATERAL (SELECT CASE
-                   WHEN c.outcome = 'completed' THEN 'completed'
-                   WHEN p.status = 'cancelling' OR old.cancel_asked THEN 'cancelled'
-                   WHEN c.retry_delay_s IS NOT NULL THEN 'retrying'
-                   WHEN c.outcome = 'cancelled' THEN 'cancelled'
-                   ELSE 'failed' END AS status) AS d
-         WHERE s.uuid = c.stage AND s.pipeline_id = ANY (locked)
-           AND s.status = 'running' AND s.attempt = c.attempt AND s.lease_token = c.lease_token
-        RETURNING s.pipeline_id, s.position, s.name, s.uuid, s.attempt, s.status, s.error, s.retry_at, c.outcome, c.error AS why
+          JOIN stages AS s ON s.uuid = c.stage AND s.uuid = ANY (ended_stages) AND s.pipeline_id + 0 = ANY (locked)
+          JOIN pipelines AS p ON p.id = s.pipeline_id
+    ), ended AS (
+        UPDATE stages AS s
+           SET status = d.status, lease_token = NULL,
+               result = CASE WHEN d.status = 'completed' THEN d.result END,
+               error = CASE WHEN d.status <> 'completed' THEN d.error END,
+               progress = CASE WHEN d.status = 'completed' THEN 1 ELSE s.progress END,
+               failures = s.failures + (d.costs_retry AND d.outcome IN ('failed', 'timed_out'))::integer,
+               losses = CASE WHEN d.outcome = 'lost' THEN s.losses + 1 WHEN d.costs_retry THEN 0 ELSE s.losses END,
+               retry_at = CASE WHEN d.status = 'retrying' THEN moment + d.retry_delay_s * interval '1 second' END,
+               finished_at = CASE WHEN d.status <> 'retrying' THEN moment END,
+               propagated = d.status <> 'retrying' AND s.dependents = 0
+          FROM decided AS d
+         WHERE s.uuid = d.stage AND s.uuid = ANY (ended_stages) AND s.status || '' = 'running' AND s.attempt = d.attempt
+           AND s.lease_token = d.lease_token
+        RETURNING s.pipeline_id, s.position, s.name, s.uuid, s.attempt, s.status, s.error, s.retry_at,
+                  d.outcome, d.error AS why
     ), recorded AS (
         UPDATE attempts AS a SET outcome = e.outcome, error = e.why, finished_at = moment FROM ended AS e
          WHERE a.pipeline_id = e.pipeline_id AND a.position = e.position AND a.attempt = e.attempt
@@ -489,7 +496,7 @@ BEGIN
                        WHERE s.uuid IS NULL OR (s.pipeline_id = ANY (locked) AND a.outcome IS NULL)), '[]'),
                    'hints', hints(ARRAY(SELECT DISTINCT n.pipeline_id FROM unnest(news) AS n), true))
           FROM jsonb_to_recordset(completions) AS c (stage uuid, attempt integer, lease_token uuid)
-          LEFT JOIN stages AS s ON s.uuid = c.stage
+          LEFT JOIN stages AS s ON s.uuid = c.stage AND s.uuid = ANY (ended_stages)
           LEFT JOIN attempts AS a ON a.pipeline_id = s.pipeline_id AND a.position = s.position
                                  AND a.attempt = c.attempt AND a.lease_token = c.lease_token);
 END $$;
@@ -687,4 +694,24 @@ BEGIN
        AND lease_expires_at < clock_timestamp();
     GET DIAGNOSTICS expired = ROW_COUNT;
     RETURN expired;
+END $$;
+
+-- The hot functions must cost the same on an empty, a fresh and a huge table. Left to itself the planner may judge by
+-- statistics from before the tables grew, and scan them whole. Every statement above is a walk along an index from a
+-- batch that is small in comparison, so that is what it is told: no scans, and one plan for good.
+DO $$
+DECLARE
+    hot text;
+    setting text;
+BEGIN
+    FOREACH hot IN ARRAY ARRAY[
+        'create_pipeline(jsonb, integer[], integer[])', 'start_pipeline(uuid)', 'cancel_pipeline(uuid)',
+        'claim_stages(uuid, uuid[], integer[], uuid[], boolean)', 'complete_stages(jsonb, boolean)',
+        'release_pipelines(bigint[], integer, boolean)', 'beat_worker(uuid, double precision, jsonb)']
+    LOOP
+        FOREACH setting IN ARRAY ARRAY['enable_seqscan TO off', 'plan_cache_mode TO force_generic_plan']
+        LOOP
+            EXECUTE format('ALTER FUNCTION %s SET %s', hot, setting);
+        END LOOP;
+    END LOOP;
 END $$;

@@ -22,4 +22,4 @@ TIMEOUT_MAX_S = 2_592_000.0
 PRIORITY_MIN = 1
 PRIORITY_MAX = 10
 PRIORITY_DEFAULT = 5
-STAGE_NAME_PATTERN = r"^[a-z0-9]([-_a-z0-9]{0,61}[a-z0-9])?\Z"
+STAGE_NAME_PATTERN = r"^[a-z0-9]([-_a-z0-9]{0,61}[a-z0-9])?$(?!\n)"  # without (?!\n), Python's $ lets a newline pass

@@ -1,5 +1,6 @@
 """From the bytes of a request to a Struct, through checks that cost O(n) and refuse what a decoder would choke on."""
 
+import asyncio
 import re
 from itertools import accumulate
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from app.core.wording import QUOTED_MAX, shortened
 from app.errors import Fault, InvalidRequest, MalformedRequest
 from schemas import limits
 
+TIMEOUT_S = 30
 T = TypeVar("T", bound=Struct)
 
 _PLACE = re.compile(r" - at `(?:key` in `)?\$(?P<path>[^`]*)`\Z")
@@ -35,9 +37,12 @@ async def read_json(request: Request[Any, Any, Any], model: type[T]) -> T:
     """
     _require_plain_json(request)
     try:
-        body = await request.body()
+        async with asyncio.timeout(TIMEOUT_S):
+            body = await request.body()
     except InternalServerException:
         raise MalformedRequest("The connection ended before the body did.") from None
+    except TimeoutError:
+        raise MalformedRequest(f"The body did not come within {TIMEOUT_S} s.") from None
     _require_utf8(body)
     _require_shallow(body)
     try:

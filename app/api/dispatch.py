@@ -3,10 +3,10 @@
 import asyncio
 
 import structlog
-from redis.exceptions import RedisError
 
 from app import metrics
 from app.api.state import ApiState
+from app.queue import REDIS_AWAY
 from schemas.stage import Transition
 
 log = structlog.get_logger("headway.api")
@@ -14,12 +14,17 @@ log = structlog.get_logger("headway.api")
 TIMEOUT_S = 0.25
 
 
-async def after_commit(state: ApiState, transition: Transition) -> None:
-    """Tell Redis, but never let a client wait or fail for it: the scheduler's sweep repeats what is lost here."""
+async def after_commit(state: ApiState, transition: Transition, *, cancelling: bool = False) -> None:
+    """Tell Redis, but never let a client wait or fail for it: the scheduler's sweep repeats what is lost here.
+
+    ``cancelling`` also calls the workers, which otherwise learn of a cancel at their next beat.
+    """
     try:
         async with asyncio.timeout(TIMEOUT_S):
             await state.queue.dispatch(transition.queued)
             await state.queue.hint(transition.hints)
-    except (RedisError, OSError) as error:  # TimeoutError included
+            if cancelling:
+                await state.queue.call_for_beats()
+    except REDIS_AWAY as error:  # TimeoutError included
         metrics.dispatch_failures.inc()
         log.warning("dispatch_failed", stages=len(transition.queued), error=type(error).__name__)

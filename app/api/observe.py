@@ -1,9 +1,10 @@
 """Around every request, the unroutable ones included: its id, a log line, metrics and two protective headers."""
 
 from time import perf_counter
-from typing import Any
 
 import structlog
+from litestar.enums import ScopeType
+from litestar.handlers.base import BaseRouteHandler
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
@@ -20,7 +21,7 @@ def observed(app: ASGIApp) -> ASGIApp:
     """Wrap the whole application, so that also what the router refuses is seen."""
 
     async def observe(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != ScopeType.HTTP:
             await app(scope, receive, send)
             return
         identity = request_id(scope)
@@ -45,7 +46,8 @@ def observed(app: ASGIApp) -> ASGIApp:
 
 
 def _record(scope: HTTPScope, status: int, duration_s: float) -> None:
-    options: dict[str, Any] = scope["route_handler"].opt if "route_handler" in scope else {}
+    handler: BaseRouteHandler | None = scope.get("route_handler")
+    options = handler.opt if handler else {}
     if options.get("quiet"):
         return
     route = scope.get("path_template", UNROUTED)

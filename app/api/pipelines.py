@@ -6,7 +6,7 @@ from uuid import UUID
 
 from litestar import Request, Response, Router, delete, get, post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 from msgspec import Struct
 
 from app.api.body import read_json
@@ -20,6 +20,8 @@ from schemas import limits
 from schemas.pipeline import Pipeline, PipelinePage, PipelineProgress, PipelineSpec
 from schemas.queue import Queue
 from schemas.states import PipelineStatus
+
+PipelineId = FromPath[UUID]
 
 
 class PlannedStage(Struct):
@@ -49,13 +51,13 @@ async def create_pipeline(
     request: Request[Any, Any, Any],
     state: ApiState,
     *,
-    dry_run: bool = False,
-) -> Response[Pipeline] | Response[DryRun]:
+    dry_run: FromQuery[bool] = False,
+) -> Response[Pipeline]:
     """Store a pipeline, and start it if the body says ``"start": true``."""
     spec = await read_json(request, PipelineSpec)
     planned = plan(spec, await tasks.registered(state.pool), stages_max=state.settings.stages_max)
     if dry_run:
-        return Response(_dry_run(planned), status_code=200)
+        return _dry_run(planned)
     uuid, transition = await pipelines.create(state.pool, planned)
     await after_commit(state, transition)
     return Response(await pipelines.get(state.pool, uuid), headers={"Location": f"/api/v1/pipelines/{uuid}"})
@@ -65,13 +67,13 @@ async def create_pipeline(
 async def list_pipelines(  # noqa: PLR0913 - each is a query parameter
     state: ApiState,
     *,
-    status: list[PipelineStatus] | None = None,
-    name: str | None = None,
-    label: Annotated[list[str] | None, Parameter(description="key:value; all that are given must match")] = None,
-    created_after: Annotated[datetime | None, Parameter(description="RFC 3339, with a time zone")] = None,
-    cursor: Annotated[str | None, Parameter(max_length=200, description="next_cursor of the page before")] = None,
-    limit: Annotated[int, Parameter(ge=1, le=limits.PAGE_MAX)] = limits.PAGE_DEFAULT,
-    sort: Literal["created_at", "-created_at"] = "-created_at",
+    status: FromQuery[list[PipelineStatus] | None] = None,
+    name: FromQuery[str | None] = None,
+    label: Annotated[list[str] | None, QueryParameter(description="key:value; all that are given must match")] = None,
+    created_after: Annotated[datetime | None, QueryParameter(description="RFC 3339, with a time zone")] = None,
+    cursor: Annotated[str | None, QueryParameter(max_length=200, description="next_cursor of the page before")] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=limits.PAGE_MAX)] = limits.PAGE_DEFAULT,
+    sort: FromQuery[Literal["created_at", "-created_at"]] = "-created_at",
 ) -> PipelinePage:
     """Pipelines, newest first; all filters must match, and a pipeline must have one of the given statuses."""
     if created_after is not None and created_after.tzinfo is None:
@@ -89,40 +91,40 @@ async def list_pipelines(  # noqa: PLR0913 - each is a query parameter
 
 
 @get("/{uuid:uuid}", operation_id="getPipeline", summary="Look at a pipeline")
-async def get_pipeline(state: ApiState, uuid: UUID) -> Pipeline:
+async def get_pipeline(state: ApiState, uuid: PipelineId) -> Pipeline:
     """Everything about one pipeline: its stages, their tasks' ids, results and errors."""
     return await pipelines.get(state.pool, uuid)
 
 
 @get("/{uuid:uuid}/status", operation_id="getPipelineStatus", summary="Look at a pipeline's progress")
-async def get_pipeline_status(state: ApiState, uuid: UUID) -> PipelineProgress:
+async def get_pipeline_status(state: ApiState, uuid: PipelineId) -> PipelineProgress:
     """The light answer: status, counts by stage status, progress from 0 to 1."""
     return await pipelines.progress(state.pool, uuid)
 
 
 @post("/{uuid:uuid}/start", operation_id="startPipeline", summary="Start a pipeline", status_code=202)
-async def start_pipeline(state: ApiState, uuid: UUID) -> Pipeline:
+async def start_pipeline(state: ApiState, uuid: PipelineId) -> Pipeline:
     """Release the stages that wait for nothing; 409 if it was started before."""
     await after_commit(state, await pipelines.start(state.pool, uuid))
     return await pipelines.get(state.pool, uuid)
 
 
 @post("/{uuid:uuid}/cancel", operation_id="cancelPipeline", summary="Cancel a pipeline", status_code=202)
-async def cancel_pipeline(state: ApiState, uuid: UUID) -> Pipeline:
+async def cancel_pipeline(state: ApiState, uuid: PipelineId) -> Pipeline:
     """Start nothing of it any more and stop what runs; 409 if it has ended."""
-    await after_commit(state, await pipelines.cancel(state.pool, uuid))
+    await after_commit(state, await pipelines.cancel(state.pool, uuid), cancelling=True)
     return await pipelines.get(state.pool, uuid)
 
 
 @delete("/{uuid:uuid}", operation_id="deletePipeline", summary="Delete a pipeline")
-async def delete_pipeline(state: ApiState, uuid: UUID) -> None:
+async def delete_pipeline(state: ApiState, uuid: PipelineId) -> None:
     """Remove a pipeline that has ended or was never started; 409 while it is under way."""
     await pipelines.delete(state.pool, uuid)
 
 
-def _dry_run(planned: Plan) -> DryRun:
+def _dry_run(planned: Plan) -> Response[Any]:
     stages = [PlannedStage(stage.name, stage.task, stage.queue, stage.depends_on) for stage in planned.stages]
-    return DryRun(valid=True, name=planned.name, stages=stages)
+    return Response(DryRun(valid=True, name=planned.name, stages=stages), status_code=200)
 
 
 def _label(text: str) -> tuple[str, str]:

@@ -6,6 +6,7 @@ import msgspec
 import structlog
 from litestar import Request, Response, get
 from litestar.exceptions import HTTPException, ValidationException
+from litestar.params import FromPath
 from msgspec import Struct
 
 from app.api.request_id import request_id
@@ -129,7 +130,7 @@ def _fault(entry: Any) -> Fault:
 
 
 @get("/problems/{code:str}", operation_id="getProblemType", summary="Explain a problem code", media_type="text/plain")
-async def problem_type(code: str) -> str:
+async def problem_type(code: FromPath[str]) -> str:
     """Say what the ``type`` of a problem means, as plain text."""
     member = BY_CODE.get(code)
     if member is None:

@@ -6,8 +6,8 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from litestar import Request
-from litestar.constants import RESERVED_KWARGS
 from litestar.handlers.base import BaseRouteHandler
+from litestar.params import QueryParameter
 
 from app.core.wording import quoted
 from app.errors import Fault, InvalidRequest, MalformedRequest
@@ -37,7 +37,8 @@ async def require_known_query(request: Request[Any, Any, Any]) -> None:
 
 @cache
 def _known(handler: BaseRouteHandler) -> frozenset[str]:
-    return frozenset(handler.parsed_fn_signature.parameters) - RESERVED_KWARGS - {"uuid", "code"}
+    parameters = handler.parsed_fn_signature.parameters.items()
+    return frozenset(name for name, field in parameters if isinstance(field.kwarg_definition, QueryParameter))
 
 
 def _fault(name: str, value: str, known: frozenset[str]) -> Fault | None:

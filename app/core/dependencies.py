@@ -1,7 +1,6 @@
 """Who waits for whom: edges as the three places of a request write them, and what can be wrong with them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 from app.core.graph import duplicates, find_cycle
@@ -91,8 +90,7 @@ def _too_many(waits_for: Mapping[str, Sequence[str]], names: Mapping[str, int]) 
 def _cycle(waits_for: Mapping[str, Sequence[str]], sound: Iterable[Edge]) -> Iterator[Fault]:
     cycle = find_cycle(waits_for)
     if cycle:
-        steps = {(after, before) for before, after in pairwise(cycle)}
-        closing = next(edge for edge in sound if (edge.stage, edge.dependency) in steps)
+        closing = next(edge for edge in sound if (edge.dependency, edge.stage) == (cycle[-2], cycle[-1]))
         yield Fault("cycle", f"these stages wait for each other: {_drawn(cycle)}", closing.pointer)
 
 

@@ -27,7 +27,7 @@ class PipelineEvent(StrEnum):
     RESUME = "resume"
     """A client: queued stages are dispatched again."""
     CANCEL = "cancel"
-    """A client: waiting stages are cancelled in the same transaction, running ones are asked to stop."""
+    """A client: what waits is cancelled in the same transaction, what runs is asked to stop. Twice is no error."""
     RETRY = "retry"
     """A client, once the pipeline has settled: completed stages are kept, all others get another go."""
     SETTLE_COMPLETED = "settle_completed"
@@ -66,7 +66,7 @@ class StageEvent(StrEnum):
     CANCEL = "cancel"
     """A client, for the stage or its pipeline. A running stage stays so until its process group is gone."""
     STOP = "stop"
-    """Its worker, or the rescuer of that worker: after a cancel the process group is gone."""
+    """Its worker, or the rescuer of that worker: after a cancel the process group is gone, however it went."""
     RETRY = "retry"
     """A client asks for another go, once the pipeline has settled: fresh budget, attempts counted on."""
     REVIVE = "revive"
@@ -95,7 +95,12 @@ PIPELINE_MOVES: Mapping[PipelineEvent, Mapping[PipelineStatus | None, PipelineSt
     PipelineEvent.START: {_P.PENDING: _P.RUNNING},
     PipelineEvent.PAUSE: {_P.RUNNING: _P.PAUSED},
     PipelineEvent.RESUME: {_P.PAUSED: _P.RUNNING},
-    PipelineEvent.CANCEL: {_P.PENDING: _P.CANCELLING, _P.RUNNING: _P.CANCELLING, _P.PAUSED: _P.CANCELLING},
+    PipelineEvent.CANCEL: {
+        _P.PENDING: _P.CANCELLING,
+        _P.RUNNING: _P.CANCELLING,
+        _P.PAUSED: _P.CANCELLING,
+        _P.CANCELLING: _P.CANCELLING,
+    },
     PipelineEvent.RETRY: {_P.FAILED: _P.RUNNING, _P.CANCELLED: _P.RUNNING},
     PipelineEvent.SETTLE_COMPLETED: {_P.RUNNING: _P.COMPLETED, _P.PAUSED: _P.COMPLETED},
     PipelineEvent.SETTLE_FAILED: {_P.RUNNING: _P.FAILED, _P.PAUSED: _P.FAILED},
@@ -139,6 +144,7 @@ ONLY_WHILE: Mapping[StageEvent, frozenset[PipelineStatus]] = {
     StageEvent.RELEASE: _GOING_ON,
     StageEvent.SKIP: _GOING_ON,
     StageEvent.CLAIM: frozenset({_P.RUNNING}),
+    StageEvent.FAIL: _GOING_ON,
     StageEvent.RETRY_LATER: _GOING_ON,
     StageEvent.DRAIN: _GOING_ON,
     StageEvent.RESCUE: _GOING_ON,
@@ -147,8 +153,8 @@ ONLY_WHILE: Mapping[StageEvent, frozenset[PipelineStatus]] = {
 }
 """The stage events that ask for a certain status of the pipeline; the others do not depend on it.
 
-Pause holds back claims only. Once a cancel is in, nothing starts: an attempt that ends without completing is stopped
-for good, never repeated.
+Pause holds back claims only. Once a cancel is in, nothing starts, and an attempt that ends in any way but completed was
+stopped: its stage ends as cancelled.
 """
 
 

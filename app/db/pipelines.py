@@ -83,9 +83,7 @@ async def page(
         *(after or (None, None)),
         limit,
     )
-    return [
-        (msgspec.json.decode(row["summary"], type=PipelineSummary), (row["created_at"], row["id"])) for row in rows
-    ]
+    return [(msgspec.json.decode(row["summary"], type=PipelineSummary), (row["created_at"], row["id"])) for row in rows]
 
 
 def _verdict(answer: str | None) -> Verdict | None:

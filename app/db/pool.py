@@ -13,7 +13,7 @@ import asyncpg
 from app.errors import Unavailable
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
-Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record] | asyncpg.Connection[asyncpg.Record]"
 
 # What a caller meets when Postgres is away, restarting, full or contended: the same call may work in a moment.
 UNREACHABLE = (

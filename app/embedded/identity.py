@@ -1,8 +1,8 @@
 """Who the embedded Postgres runs as. It refuses to run as root, and root is who runs things on many machines.
 
-As root, first choice is a user namespace of its own: there it looks like an ordinary user and still owns its files. Where
-namespaces are forbidden it becomes ``nobody`` and is given its own directory. Neither may walk through directories that are
-closed to it (``/root``, somebody's home), so it gets its directory as an open file descriptor, and a copy of the programs
+As root, first choice is a user namespace of its own: there it looks like an ordinary user and still owns its files.
+Where namespaces are forbidden it becomes ``nobody`` and is given its own directory. Neither may walk through closed
+directories (``/root``, somebody's home), so it gets its directory as an open file descriptor, and a copy of the programs
 when it cannot reach the installed ones.
 """
 

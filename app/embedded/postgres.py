@@ -10,7 +10,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from app.embedded import identity
-from app.embedded.server import EmbeddedServer, lock, package_dir, run, socket_dir, spawn, wait_ready
+from app.embedded.directory import lock, socket_dir
+from app.embedded.server import EmbeddedServer, package_dir, run, spawn, wait_ready
 from app.errors import SetupError
 
 _PORT = 5432
@@ -122,13 +123,13 @@ def _check_version(programs: Path, cluster: Path) -> None:
         embedded = catalogue.readline().removeprefix("# PostgreSQL").strip()
     if found != embedded:
         raise SetupError(
-            f"{cluster} was made by Postgres {found}, this Headway embeds Postgres {embedded}: dump it with the old version "
-            "and load it here, or choose another data directory.",
+            f"{cluster} was made by Postgres {found}, this Headway embeds Postgres {embedded}: dump it with the old "
+            "version and load it here, or choose another data directory.",
         )
 
 
 def _forget_dead(pid_file: Path) -> None:
-    """Remove the trace of a killed Postgres whose pid now belongs to another program, as after a restart of a container."""
+    """Remove the trace of a killed Postgres whose pid another program has now, as in a restarted container."""
     if not pid_file.exists() or not Path("/proc/self/comm").exists():
         return
     name = Path("/proc") / pid_file.read_text().split("\n", 1)[0] / "comm"
@@ -137,9 +138,9 @@ def _forget_dead(pid_file: Path) -> None:
 
 
 def _is_ready(cluster: Path, pid: int) -> bool:
-    """Read what Postgres tells of itself: pid, six more lines, then its status."""
+    """Read what Postgres tells of itself: its pid first, its status last."""
     try:
-        lines = (cluster / "postmaster.pid").read_text().splitlines()
+        lines = (cluster / "postmaster.pid").read_text().split()
     except FileNotFoundError:
         return False
-    return len(lines) > 7 and lines[0].strip() == str(pid) and lines[7].strip() == "ready"
+    return bool(lines) and lines[0] == str(pid) and lines[-1] == "ready"

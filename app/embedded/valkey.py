@@ -6,7 +6,8 @@ import socket
 import sys
 from pathlib import Path
 
-from app.embedded.server import EmbeddedServer, lock, package_dir, socket_dir, spawn, wait_ready
+from app.embedded.directory import lock, socket_dir
+from app.embedded.server import EmbeddedServer, package_dir, spawn, wait_ready
 
 _SOCKET = "valkey.sock"
 

@@ -147,9 +147,7 @@ async def retries_due(pool: Pool, limit: int) -> list[int]:
         return await db.retries_due(c, limit)
 
 
-async def queued_after(
-    pool: Pool, after: tuple[datetime, UUID], *, min_age_s: float, limit: int
-) -> list[QueuedStage]:
+async def queued_after(pool: Pool, after: tuple[datetime, UUID], *, min_age_s: float, limit: int) -> list[QueuedStage]:
     """A page of the queued stages of running pipelines, oldest first."""
     async with connection(pool) as c:
         return await db.queued_after(c, after, min_age_s=min_age_s, limit=limit)

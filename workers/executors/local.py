@@ -1,17 +1,20 @@
 """The local executor: a stage is a process on the worker's own host, under a supervisor (``supervisor.py``).
 
-It lives on pipes and callbacks of the event loop: no thread per stage, and nothing here waits for a stage. Whatever ends
-the worker, its event loop or the watch over a stage closes the control pipe, and with that the supervisor kills the stage.
+It lives on pipes and callbacks of the event loop: no thread per stage, and nothing here waits for a stage. Whatever
+ends the worker, its event loop or the watch over a stage closes the control pipe, and then the supervisor kills the
+stage.
 """
 
+import ast
 import asyncio
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Awaitable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -23,16 +26,16 @@ SUPERVISOR_ENV = ("LD_LIBRARY_PATH",)
 MARK = "HEADWAY_PROCESS_MARK"
 STRAYS_ROUNDS_MAX = 500
 STRAYS_PAUSE_S = 0.01
-EXPLANATION_CHARS_MAX = 2_000
+NOTES_CHARS_MAX = 2_000
 
 
 class LocalProcess:
     """A stage's process as its worker sees it; ``handle`` is the pid of its supervisor, empty if it never started."""
 
-    def __init__(self, handle: str, control: asyncio.WriteTransport | None, ended: asyncio.Future[Exit]) -> None:
+    def __init__(self, handle: str, control: asyncio.WriteTransport | None, ended: Awaitable[Exit]) -> None:
         self.handle = handle
         self._control = control
-        self._ended = ended
+        self._ended = asyncio.ensure_future(ended)
 
     async def wait(self) -> Exit:
         """Wait until nothing of the stage runs any more; may be cancelled and called again."""
@@ -51,30 +54,36 @@ class LocalProcess:
             self._control.write(command)
 
 
+@dataclass(frozen=True, slots=True)
+class _Supervisor:
+    """A supervisor program and the worker's ends of the pipes to it."""
+
+    program: subprocess.Popen[bytes]
+    control: asyncio.WriteTransport
+    report: asyncio.StreamReader
+    report_transport: asyncio.ReadTransport
+
+
 async def start(launch: Launch) -> LocalProcess:
     """Start a process under a supervisor. Whatever goes wrong with that is told by ``wait``, as ``spawn_error``."""
     began = time.monotonic()
     mark = f"{MARK}={uuid4().hex}"
-    loop = asyncio.get_running_loop()
     try:
         message = _encode(launch, mark)
-        supervisor = _start_supervisor()
+        program = _start_program()
     except (OSError, ValueError) as error:
-        never_started = loop.create_future()
-        never_started.set_result(Exit(spawn_error=str(error)))
-        return LocalProcess("", None, never_started)
-    report = asyncio.StreamReader()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(report), supervisor.stdout)
-    control, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, supervisor.stdin)
-    control.write(message)
-    watch = loop.create_task(_watch(supervisor, control, report, launch.log_path, mark, began))
-    return LocalProcess(str(supervisor.pid), control, watch)
+        return LocalProcess("", None, _never_started(str(error)))
+    supervisor = await _connect(program)
+    supervisor.control.write(message)
+    return LocalProcess(str(program.pid), supervisor.control, _watch(supervisor, mark, began))
 
 
 def _encode(launch: Launch, mark: str) -> bytes:
     """Write a launch the way the supervisor reads it."""
-    if not launch.argv or any("=" in name for name in launch.env):
-        raise ValueError("a program must be named, and the name of an environment variable has no '='")
+    if not launch.argv:
+        raise ValueError("no program is named")
+    if any(not name or "=" in name for name in launch.env):
+        raise ValueError("an environment variable has no name, or a '=' in it")
     variables = [mark, *(f"{name}={value}" for name, value in launch.env.items())]
     head = [str(launch.cwd), str(launch.log_path), str(launch.log_bytes_max), str(len(launch.argv))]
     fields = [os.fsencode(field) for field in [*head, *launch.argv, *variables]]
@@ -84,8 +93,8 @@ def _encode(launch: Launch, mark: str) -> bytes:
     return len(body).to_bytes(8, "big") + body
 
 
-def _start_supervisor() -> subprocess.Popen[bytes]:
-    # Its environment is not the stage's: that one may name libraries that this Python must not load.
+def _start_program() -> subprocess.Popen[bytes]:
+    """Start a supervisor, not in the stage's environment: that may name libraries which this Python must not load."""
     return subprocess.Popen(
         [sys.executable, "-I", "-S", SUPERVISOR],
         env={name: os.environ[name] for name in SUPERVISOR_ENV if name in os.environ},
@@ -97,22 +106,89 @@ def _start_supervisor() -> subprocess.Popen[bytes]:
     )
 
 
-async def _watch(
-    supervisor: subprocess.Popen[bytes],
-    control: asyncio.WriteTransport,
-    report: asyncio.StreamReader,
-    log_path: Path,
-    mark: str,
-    began: float,
-) -> Exit:
-    said: dict[str, Any] = {}
-    notes = []
+async def _never_started(why: str) -> Exit:
+    return Exit(spawn_error=why)
+
+
+async def _connect(program: subprocess.Popen[bytes]) -> _Supervisor:
+    loop = asyncio.get_running_loop()
+    report = asyncio.StreamReader()
     try:
-        async for line in report:
-            try:
-                said |= json.loads(line)
-            except (ValueError, TypeError):
-                notes.append(line.decode(errors="replace"))
+        reports, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(report), program.stdout)
+        control, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, program.stdin)
+    except BaseException:
+        program.kill()  # Without a launch it has no stage yet.
+        program.wait()
+        raise
+    return _Supervisor(program, control, report, reports)
+
+
+async def _watch(supervisor: _Supervisor, mark: str, began: float) -> Exit:
+    try:
+        said, notes = await _listen(supervisor.report)
+    except asyncio.CancelledError:
+        supervisor.control.close()
+        await _listen(supervisor.report)  # The loop is closing: see the stage to its end.
+        raise
     finally:
-        control.close()
-    supervisor.wait()
+        supervisor.control.close()
+        supervisor.report_transport.close()
+    code = supervisor.program.wait()  # It has ended: the kernel has closed its end of the report.
+    seconds = time.monotonic() - began
+    if "exit" in said:
+        return Exit(seconds=seconds, **said["exit"])
+    how = f"The supervisor of the stage ended before it, with code {code}. {notes}".strip()
+    if "pid" not in said:
+        return Exit(seconds=seconds, spawn_error=how)
+    await _kill_strays(said["pid"], mark.encode())
+    return Exit(signal=int(signal.SIGKILL), seconds=seconds, killed=True, explanation=how)
+
+
+async def _listen(report: asyncio.StreamReader) -> tuple[dict[str, Any], str]:
+    """Collect what a supervisor reports until it ends, and apart from that its own troubles, such as a traceback."""
+    said: dict[str, Any] = {}
+    notes = ""
+    async for line in report:
+        try:
+            said |= ast.literal_eval(line.decode())
+        except (ValueError, TypeError, SyntaxError):
+            notes += line.decode(errors="replace")
+    return said, notes[-NOTES_CHARS_MAX:]
+
+
+async def _kill_strays(group: int, mark: bytes) -> None:
+    """SIGKILL what a killed supervisor left behind: its process group, and whoever carries the mark of its stage.
+
+    These are not our children, so nothing tells us of their end: look again until none is found.
+    """
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
+    for _ in range(STRAYS_ROUNDS_MAX):
+        found = [pid for pid in _pids() if _kill_marked(pid, mark)]
+        if not found:
+            return
+        await asyncio.sleep(STRAYS_PAUSE_S)
+
+
+def _pids() -> list[int]:
+    if sys.platform != "linux":
+        return []
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
+def _kill_marked(pid: int, mark: bytes) -> bool:
+    """SIGKILL a process if it was started with the mark in its environment; false if not."""
+    try:
+        # Opened before the look, so that the signal cannot reach a newcomer with the same pid.
+        process = os.pidfd_open(pid)
+    except OSError:
+        return False
+    try:
+        if mark not in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+            return False
+        signal.pidfd_send_signal(process, signal.SIGKILL)
+    except OSError:
+        return False
+    finally:
+        os.close(process)
+    return True

@@ -1,34 +1,36 @@
 """The supervisor of one stage: no process of the stage outlives the stage or its worker.
 
-The worker starts this file as a program in a session of its own, on the standard library alone, and talks to it by
-pipes:
+The worker starts this file as a program in a session of its own and talks to it by pipes:
 
 - stdin, from the worker: the launch (see ``read_launch``), then ``T`` (SIGTERM to the stage's process group) or ``K``
   (SIGKILL to everything). Its end means that the worker has died, however that happened, and counts as ``K``.
-- stdout, to the worker: one JSON line ``{"pid": …}``, and ``{"exit": …}`` when nothing of the stage is left.
+- stdout, to the worker, as lines of Python literals: ``{'pid': …}``, and ``{'exit': …}`` when nothing of the stage is
+  left. (Whatever else comes there is a traceback.)
 
 A stage ends with its main process. What that one leaves behind is killed before the exit is reported: its process group
 at once, and then whatever had left the group (setsid, double fork), because orphans become children of their nearest
 subreaper, which is this process. Should this process itself be killed, the kernel kills the main process, and the
 worker looks for the others. Where there is no prctl (macOS), the process group is all that can be found.
+
+It stands in the way of every start, so it imports little: an interpreter with ctypes takes 14 ms, and typing, json,
+contextlib and the enums of ``signal`` would double that.
 """
 
+import _signal as signal  # type: ignore[import-not-found]
 import ctypes
 import os
 import select
-import signal
 import sys
-from contextlib import suppress
-from typing import NoReturn
 
 CONTROL = 0
 REPORT = 1
 READ_BYTES = 64 * 1024
 TAIL_BYTES = 64 * 1024
 PIPE_BYTES_MAX = 1024 * 1024
-MESSAGE_CHARS_MAX = 1_000
+PROBLEM_CHARS_MAX = 1_000
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+RSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
 
 
 class Log:
@@ -46,7 +48,7 @@ class Log:
         chunk = os.read(output, READ_BYTES)
         head = chunk[: self.room]
         written = self.append(head)
-        # A full disk ends the log like a full log does, and never the stage.
+        # A full disk ends the log as a full log does, and never the stage.
         self.room = self.room - written if written == len(head) else 0
         self.total += len(chunk)
         self.tail += chunk[written:]
@@ -57,9 +59,11 @@ class Log:
     def append(self, chunk: bytes) -> int:
         """Write to the file; return how many of the bytes found room on the disk."""
         written = 0
-        with suppress(OSError):
+        try:
             while written < len(chunk):
                 written += os.write(self.file, chunk[written:])
+        except OSError:
+            return written
         return written
 
     def trim(self) -> None:
@@ -68,7 +72,7 @@ class Log:
         self.left_out += surplus
         del self.tail[:surplus]
 
-    def close(self) -> None:
+    def finish(self) -> None:
         """Write the end of an output that was too long."""
         self.trim()
         if self.left_out:
@@ -102,7 +106,7 @@ class Family:
             self.max_rss = max(self.max_rss, usage.ru_maxrss)
             flags = os.WNOHANG
 
-    def signal(self, number: int) -> bool:
+    def signal_group(self, number: int) -> bool:
         """Signal the whole process group in one step, which no fork can slip through; false if it is empty."""
         try:
             os.killpg(self.main, number)
@@ -113,33 +117,52 @@ class Family:
     def end(self) -> None:
         """SIGKILL until nothing is left."""
         self.reap()
-        self.killed = self.signal(signal.SIGKILL)
+        self.killed = self.signal_group(signal.SIGKILL)
         while self.reap():
             # Only our own children, since nobody else can get the pid of a child that we have not waited for. The
             # children of those killed here are ours in the next round.
             for pid in children():
-                self.killed = True
-                with suppress(OSError):  # It has changed its user: all that we can do is wait for its end.
-                    os.kill(pid, signal.SIGKILL)
+                self.killed = kill(pid) or self.killed
             self.reap(wait=True)
+
+    def exit(self) -> dict[str, object]:
+        """Tell how the main process ended and what all of them used."""
+        code = os.waitstatus_to_exitcode(self.status or 0)
+        return {
+            "exit_code": code if code >= 0 else None,
+            "signal": -code if code < 0 else None,
+            "max_rss_bytes": self.max_rss * RSS_UNIT_BYTES,
+            "cpu_s": self.cpu_s,
+            "killed": self.killed,
+        }
 
 
 def children() -> list[int]:
-    """Find the processes whose parent is this one. (The kernel's own list of them is not compiled into every kernel.)"""
+    """Find the processes whose parent is this one; the kernel's own list of them is an option that some lack."""
     if sys.platform != "linux":
         return []
     me = b"%d" % os.getpid()
-    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and parent(entry) == me]
+    entries = os.listdir("/proc")  # noqa: PTH208 - pathlib is slow to load.
+    return [int(entry) for entry in entries if entry.isdigit() and parent(entry) == me]
 
 
 def parent(entry: str) -> bytes:
-    """Read the parent's pid from ``/proc``; empty if the process has gone."""
+    """Read a process's parent from ``/proc``; empty if the process has gone."""
     try:
-        with open(f"/proc/{entry}/stat", "rb", buffering=0) as stat:
+        with open(f"/proc/{entry}/stat", "rb") as stat:  # noqa: PTH123 - pathlib is slow to load.
             # "pid (command) state parent …", and the command may hold spaces and brackets.
-            return stat.read(1024).rpartition(b")")[2].split()[1]
+            return stat.read().rpartition(b")")[2].split()[1]
     except (OSError, IndexError):
         return b""
+
+
+def kill(pid: int) -> bool:
+    """SIGKILL a child; false if it has changed its user, so that all we can do is wait for its end."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except OSError:
+        return False
+    return True
 
 
 def prctl(option: int, value: int) -> None:
@@ -162,9 +185,10 @@ def read_exactly(size: int) -> bytes:
 def read_launch() -> tuple[bytes, bytes, int, list[bytes], dict[bytes, bytes]]:
     """Read working directory, log path, log size, arguments and environment.
 
-    They come as fields joined by NUL, which none of them can contain, behind eight digits with the length of it all.
+    They come as fields joined by NUL, which none of them can contain, behind eight bytes with the length of it all.
     """
-    cwd, log_path, log_bytes_max, argc, *rest = read_exactly(int(read_exactly(8))).split(b"\0")
+    size = int.from_bytes(read_exactly(8), "big")
+    cwd, log_path, log_bytes_max, argc, *rest = read_exactly(size).split(b"\0")
     argv, variables = rest[: int(argc)], rest[int(argc) :]
     return cwd, log_path, int(log_bytes_max), argv, dict(variable.split(b"=", 1) for variable in variables)
 
@@ -172,30 +196,29 @@ def read_launch() -> tuple[bytes, bytes, int, list[bytes], dict[bytes, bytes]]:
 def spawn(argv: list[bytes], environment: dict[bytes, bytes], cwd: bytes, output: int) -> tuple[int, str]:
     """Start the main process; return its pid and what went wrong, which is nothing if it runs."""
     supervisor = os.getpid()
-    failure, failed = os.pipe()  # Like every descriptor of ours, closed by a successful exec.
+    problem, problem_end = os.pipe()  # Closed by a successful exec, like every descriptor of ours but 0, 1 and 2.
     pid = os.fork()
     if pid == 0:
         try:
             become(argv, environment, cwd, output, supervisor)
         except OSError as error:
-            os.write(failed, f"{error.strerror}: {os.fsdecode(error.filename)}"[:MESSAGE_CHARS_MAX].encode())
+            text = f"{error.strerror}: {os.fsdecode(error.filename or argv[0])}"
+            os.write(problem_end, text[:PROBLEM_CHARS_MAX].encode(errors="replace"))
         finally:
             os._exit(127)
-    os.close(failed)
+    os.close(problem_end)
     os.close(output)
-    problem = os.read(failure, READ_BYTES).decode()
-    os.close(failure)
-    return pid, problem
+    return pid, os.read(problem, READ_BYTES).decode()
 
 
-def become(argv: list[bytes], environment: dict[bytes, bytes], cwd: bytes, output: int, supervisor: int) -> NoReturn:
+def become(argv: list[bytes], environment: dict[bytes, bytes], cwd: bytes, output: int, supervisor: int) -> None:
     """Turn the forked process into the stage's main process."""
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != supervisor:  # It died before the kernel knew that this one is to go with it.
-        os._exit(127)
+        return
     os.setsid()
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        signal.signal(number, signal.SIG_DFL)  # An ignored signal would stay ignored over the exec.
+        signal.signal(number, signal.SIG_DFL)  # What Python and the worker ignore would stay ignored over the exec.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(output, 1)
@@ -203,9 +226,9 @@ def become(argv: list[bytes], environment: dict[bytes, bytes], cwd: bytes, outpu
     os.chdir(cwd)
     try:
         os.execvpe(argv[0], argv, environment)  # noqa: S606 - an argument list, no shell.
-    except (OSError, ValueError) as error:
-        # Not the last folder of PATH that was searched, but the name that was asked for.
-        raise OSError(getattr(error, "errno", None), getattr(error, "strerror", str(error)), argv[0]) from None
+    except OSError as error:
+        error.filename = argv[0]  # Not the last folder of PATH that was searched.
+        raise
 
 
 def supervise(family: Family, output: int, log: Log, wake: int) -> None:
@@ -222,7 +245,7 @@ def supervise(family: Family, output: int, log: Log, wake: int) -> None:
                 os.read(wake, READ_BYTES)
                 family.reap()
             elif os.read(CONTROL, 1) == b"T":
-                family.signal(signal.SIGTERM)
+                family.signal_group(signal.SIGTERM)
             else:
                 return
 
@@ -230,10 +253,31 @@ def supervise(family: Family, output: int, log: Log, wake: int) -> None:
 def drain(output: int, log: Log) -> None:
     """Take what is left in the pipe, at most a pipe's size: a stranger who was handed it may still hold it open."""
     os.set_blocking(output, False)
-    with suppress(BlockingIOError):
+    try:
         for _ in range(PIPE_BYTES_MAX // READ_BYTES):
             if not log.copy(output):
                 return
+    except BlockingIOError:
+        return
+
+
+def set_signals() -> int:
+    """Take the order to end from the worker alone; return a pipe that becomes readable when a child has ended."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    wake, wake_end = os.pipe()
+    os.set_blocking(wake_end, False)
+    signal.set_wakeup_fd(wake_end, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    return wake
+
+
+def report(message: dict[str, object]) -> None:
+    """Tell the worker; if it has died, the control pipe says so."""
+    try:
+        os.write(REPORT, f"{message!r}\n".encode())
+    except BrokenPipeError:
+        return
 
 
 def run() -> dict[str, object]:
@@ -256,35 +300,8 @@ def run() -> dict[str, object]:
     finally:
         family.end()
     drain(output, log)
-    log.close()
-    code = os.waitstatus_to_exitcode(family.status or 0)
-    return {
-        "exit_code": code if code >= 0 else None,
-        "signal": -code if code < 0 else None,
-        "max_rss_bytes": family.max_rss * (1 if sys.platform == "darwin" else 1024),
-        "cpu_s": round(family.cpu_s, 3),
-        "log_bytes": log.total,
-        "killed": family.killed,
-    }
-
-
-def set_signals() -> int:
-    """Take the order to end from the worker alone; return a pipe that becomes readable when a child has ended."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    wake, wake_end = os.pipe()
-    os.set_blocking(wake_end, False)
-    signal.set_wakeup_fd(wake_end, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    return wake
-
-
-def report(message: dict[str, object]) -> None:
-    """Tell the worker; if it has died, the control pipe says so."""
-    import json  # noqa: PLC0415 - a fifth of the start-up time, spent while the stage's program is already loading.
-
-    with suppress(BrokenPipeError):
-        os.write(REPORT, json.dumps(message).encode() + b"\n")
+    log.finish()
+    return {**family.exit(), "log_bytes": log.total}
 
 
 if __name__ == "__main__":

@@ -46,6 +46,8 @@ class Task:
     """What these params add to the environment of the process."""
     cwd: Callable[[Any], str | None] = lambda _params: None
     """Where these params want the process to start; None is its run directory."""
+    result_of_exit: Callable[[str], dict[str, Any]] | None = None
+    """For programs that report no result of their own: what it is, from the end of their log, when they exit with 0."""
     version: str = "1"
 
 

@@ -9,6 +9,7 @@ from workers.training.run import Refused
 CLASSES_MAX = 200
 ROWS_PER_CLASS_MIN = 3
 """One for each of train, val and test."""
+CLASS_NAME_MAX = 200
 COMPLAINTS_MAX = 5
 
 
@@ -30,7 +31,8 @@ def clean_table(table: pl.DataFrame, target: str) -> CleanTable:
 
     """
     if target not in table.columns:
-        raise Refused(f"there is no target column {target!r}; the columns are {_some(table.columns)}")
+        columns = _some([repr(name) for name in table.columns])
+        raise Refused(f"there is no target column {target!r}; the columns are {columns}")
     features = [name for name in table.columns if name != target]
     if not features:
         raise Refused(f"there are no feature columns beside the target {target!r}")
@@ -88,11 +90,13 @@ def _check_classes(labels: pl.Series, classes: pl.Series) -> None:
         raise Refused(
             f"the target {labels.name!r} has {len(classes)} different values, more than {CLASSES_MAX}: is it a class?",
         )
+    if (classes.cast(pl.String).str.len_chars() > CLASS_NAME_MAX).any():
+        raise Refused(f"the target {labels.name!r} has values of more than {CLASS_NAME_MAX} characters: is it a class?")
     counts = labels.value_counts().sort("count", labels.name)
     value, count = counts.row(0)
     if count < ROWS_PER_CLASS_MIN:
         raise Refused(
-            f"class {value!r} has {count} usable rows; {ROWS_PER_CLASS_MIN} are the least, for train, val and test",
+            f"class {value!r} needs {ROWS_PER_CLASS_MIN} usable rows, for train, val and test; the table has {count}",
         )
 
 

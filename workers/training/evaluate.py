@@ -7,7 +7,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from schemas.training import ClassScore, EvaluationParams, EvaluationResult
 from workers.training import checkpoints, model, run
@@ -26,7 +25,7 @@ def evaluate() -> None:
     dataset = open_dataset(params.dataset)
     checkpoint = open_checkpoint(params.checkpoint, dataset)
     run.phase("evaluate")
-    with threadpool_limits(limits=1):
+    with model.exact_arithmetic():
         confusion = confusion_matrix(checkpoint, dataset, params.split)
     result = score(confusion, dataset.manifest.classes, params)
     evaluation = msgspec.to_builtins(result)

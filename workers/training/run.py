@@ -14,7 +14,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -53,27 +54,33 @@ def resume_from() -> Path | None:
 
 def progress(*, step: int, total: int, epoch: int | None = None, eta_s: float | None = None) -> None:
     """Report that ``step`` of ``total`` steps are done."""
-    _report("progress", step=step, total=total, epoch=epoch, eta_s=eta_s)
+    known = {name: value for name, value in (("epoch", epoch), ("eta_s", eta_s)) if value is not None}
+    with _harmless("progress"):
+        _write("progress", step=step, total=total, **known)
 
 
 def metrics(step: int, **values: float) -> None:
     """Report what was measured after ``step``."""
-    _report("metrics", step=step, values=values)
+    with _harmless("metrics"):
+        _write("metrics", step=step, values=values)
 
 
 def phase(name: str) -> None:
     """Report what begins now, such as ``data``, ``train`` or ``save``."""
-    _report("phase", name=name)
+    with _harmless("phase"):
+        _write("phase", name=name)
 
 
 def checkpoint(path: Path, step: int, metrics: dict[str, float]) -> None:
-    """Report a complete checkpoint, and what the model scored there; call it after the rename, never before."""
-    _report("checkpoint", path=str(path), step=step, metrics=metrics)
+    """Report a complete file or directory, and what the model scored there; after the rename, never before."""
+    with _harmless("checkpoint"):
+        _write("checkpoint", path=str(path), step=step, metrics=metrics, bytes=_size_bytes(path))
 
 
 def error(message: str, *, retryable: bool) -> None:
     """Report why the program is about to fail, and whether another attempt could do better."""
-    _report("error", message=message, retryable=retryable)
+    with _harmless("error"):
+        _write("error", message=message, retryable=retryable)
 
 
 def result(**values: Any) -> None:
@@ -83,7 +90,7 @@ def result(**values: Any) -> None:
         OSError: it could not be written, for example to a full disk.
 
     """
-    _write({"type": "result", "values": values})
+    _write("result", values=values)
 
 
 def catch_sigterm() -> None:
@@ -129,15 +136,21 @@ def main(program: Callable[[], None]) -> int:
     return 0
 
 
-def _report(kind: str, **fields: Any) -> None:
+@contextmanager
+def _harmless(kind: str) -> Iterator[None]:
     try:
-        _write({"type": kind, **fields})
+        yield
     except (OSError, TypeError, ValueError) as failure:
         sys.stderr.write(f"a {kind} report is lost: {failure}\n")
 
 
-def _write(report: dict[str, Any]) -> None:
-    line = f"{json.dumps(report)}\n".encode()
+def _size_bytes(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if not file.is_dir())
+
+
+def _write(kind: str, **fields: Any) -> None:
+    line = f"{json.dumps({'type': kind, **fields})}\n".encode()
     path = os.environ.get("HEADWAY_EVENTS")
     if not path:
         sys.stdout.write(line.decode())

@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import NoReturn
 
 import msgspec
-import numpy as np
-from threadpoolctl import threadpool_limits
 
 from schemas.training import SavedCheckpoint, TrainParams, TrainResult
-from workers.training import checkpoints, run
+from workers.training import checkpoints, model, run
 from workers.training.dataset import Dataset, open_dataset
 from workers.training.learner import Learner
 from workers.training.run import Refused
@@ -33,9 +31,7 @@ def train() -> None:
     if params.config:
         raise Refused("config is for a program of your own (entrypoint); the reference trainer cannot use it")
     run.phase("data")
-    # One thread: a stage takes one core, and sums are added up in the same order on every machine.
-    # Overflows need no warning: a loss that is not finite ends the training with a sentence.
-    with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"):
+    with model.exact_arithmetic():
         trainer = Trainer(params, open_dataset(params.dataset))
         trainer.resume()
         run.phase("train")
@@ -60,9 +56,9 @@ class Trainer:
     @property
     def identity(self) -> dict[str, object]:
         """What two trainings must share for one to continue the other; the number of epochs may differ."""
-        same = ("learning_rate", "batch_size", "seed", "hidden", "weight_decay")
-        params = {name: value for name, value in msgspec.to_builtins(self.params).items() if name in same}
-        return params | {name: file.sha256 for name, file in self.manifest.files.items()}
+        params = {name: getattr(self.params, name) for name in ("learning_rate", "batch_size", "seed", "weight_decay")}
+        files = {name: file.sha256 for name, file in self.manifest.files.items()}
+        return params | files | {"hidden": list(self.params.hidden)}
 
     def resume(self) -> None:
         """Go to where the last usable checkpoint was written."""

@@ -1,6 +1,6 @@
 -- name: claim
 -- queued → running for a batch of claims.
-SELECT claim_stages($1, $2::jsonb, $3)
+SELECT claim_stages($1, $2, $3, $4, $5)
 
 -- name: complete
 -- running → completed | failed | cancelled | retrying for a batch of outcomes.
@@ -25,7 +25,7 @@ SELECT pipeline_id FROM (
     (SELECT s.pipeline_id FROM stages AS s WHERE s.status = 'retrying' AND s.retry_at <= clock_timestamp()
       ORDER BY s.retry_at LIMIT $1)
     UNION
-    (SELECT p.id FROM pipelines AS p WHERE p.open_stages = 0 AND p.status IN ('running', 'paused', 'cancelling') LIMIT $1)
+    (SELECT p.id FROM pipelines AS p WHERE p.all_ended AND p.status IN ('running', 'paused', 'cancelling') LIMIT $1)
 ) AS found LIMIT $1
 
 -- name: retries_due

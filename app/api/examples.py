@@ -1,0 +1,128 @@
+"""One example for each operation of the OpenAPI document; ``tests/api`` decodes each as the type that it stands for."""
+
+from typing import Any
+
+_UUID = "0197d3a0-5c1e-7b52-9c40-3f6a8d21e0b7"
+_PREPARE, _TRAIN = "0197d3a0-5c1f-7c11-8a6e-52b0c9d4f713", "0197d3a0-5c1f-7d93-b2f8-e41a07c65d28"
+_AT = "2026-11-24T03:14:15.926535Z"
+
+PIPELINE_SPEC: dict[str, Any] = {
+    "name": "digits",
+    "labels": {"team": "vision"},
+    "start": True,
+    "stages": [
+        {"name": "prepare", "task": "preprocess_dataset", "params": {"source": "builtin:digits"}},
+        {
+            "name": "train",
+            "task": "train_model",
+            "params": {"dataset": {"from": "stages.prepare.result.dataset"}, "epochs": 5},
+            "max_retries": 2,
+        },
+    ],
+}
+_SUMMARY: dict[str, Any] = {
+    "uuid": _UUID,
+    "name": "digits",
+    "description": "",
+    "project": "default",
+    "status": "running",
+    "priority": 5,
+    "labels": {"team": "vision"},
+    "error": None,
+    "created_at": _AT,
+    "started_at": _AT,
+    "finished_at": None,
+}
+_WAITING: dict[str, Any] = {
+    "attempt": 0,
+    "depends_on": [],
+    "progress": None,
+    "result": None,
+    "error": None,
+    "diagnosis": None,
+    "worker": None,
+    "retry_at": None,
+    "queued_at": None,
+    "started_at": None,
+    "finished_at": None,
+}
+_PIPELINE: dict[str, Any] = {
+    **_SUMMARY,
+    "stages": [
+        {
+            **_WAITING,
+            "name": "prepare",
+            "task": "preprocess_dataset",
+            "queue": "preprocessing",
+            "status": "queued",
+            "task_id": _PREPARE,
+            "params": {"source": "builtin:digits"},
+            "waiting_reason": "waits for a free slot on the queue preprocessing",
+            "queued_at": _AT,
+        },
+        {
+            **_WAITING,
+            "name": "train",
+            "task": "train_model",
+            "queue": "training",
+            "status": "pending",
+            "task_id": _TRAIN,
+            "params": {"dataset": {"from": "stages.prepare.result.dataset"}, "epochs": 5},
+            "depends_on": ["prepare"],
+            "waiting_reason": "waits for prepare",
+        },
+    ],
+    "stage_tasks": {"prepare": _PREPARE, "train": _TRAIN},
+    "results": {},
+}
+_SOURCE = f"/api/v1/pipelines/{_UUID}"
+_EVENT = f'{{"id":"2","source":"{_SOURCE}","type":"pipeline.started","subject":null,"time":"{_AT}","data":{{}}}}'
+
+ANSWERS: dict[str, Any] = {
+    "createPipeline": _PIPELINE,
+    "listPipelines": {"items": [_SUMMARY], "next_cursor": None},
+    "getPipeline": _PIPELINE,
+    "getPipelineStatus": {
+        "uuid": _UUID,
+        "status": "running",
+        "progress": 0.0,
+        "counts": {"queued": 1, "pending": 1},
+        "stages": {"prepare": "queued", "train": "pending"},
+    },
+    "startPipeline": _PIPELINE,
+    "cancelPipeline": {**_PIPELINE, "status": "cancelling"},
+    "streamPipelineEvents": f"retry: 2000\n\nid: 2\nevent: pipeline.started\ndata: {_EVENT}\n\n",
+    "listTaskTypes": {
+        "items": [
+            {
+                "name": "noop",
+                "queue": "default",
+                "slot": "inline",
+                "version": "1",
+                "params_schema": {"type": "object"},
+                "result_schema": {"type": "object"},
+            },
+        ],
+        "next_cursor": None,
+    },
+    "getLiveness": {"status": "alive"},
+    "getReadiness": {"status": "ready", "checks": {"postgres": "ok", "redis": "ok", "scheduler": "ok"}},
+    "getMetrics": "# TYPE headway_sse_clients gauge\nheadway_sse_clients 0.0\n",
+    "getProblemType": "not_found (404)\nNot found\n\nNothing has that id.\n",
+}
+PROBLEM: dict[str, Any] = {
+    "type": "/problems/validation_failed",
+    "title": "Request is not valid",
+    "status": 422,
+    "detail": "stage 'train' depends on 'prepair', which does not exist",
+    "instance": "/api/v1/pipelines",
+    "code": "validation_failed",
+    "request_id": "7f1d0c6b9a5e4d07a5f8e6b1c2d3e4f5",
+    "errors": [
+        {
+            "code": "unknown_stage",
+            "detail": "stage 'train' depends on 'prepair', which does not exist",
+            "pointer": "/stages/1/depends_on/0",
+        },
+    ],
+}

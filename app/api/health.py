@@ -1,0 +1,62 @@
+"""Health for whatever restarts, routes to or watches this process; open to all but the metrics."""
+
+import asyncio
+
+from litestar import get
+from msgspec import Struct
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from app.api.state import ApiState, Check
+from app.errors import HeadwayError, Unavailable
+from app.metrics import REGISTRY
+from app.queue import REDIS_AWAY
+
+CHECK_TIMEOUT_S = 2.0
+VITAL = frozenset({"postgres"})
+
+
+class Readiness(Struct):
+    """``status`` is ``ready``, or ``degraded`` without Redis or a scheduler; each check is ``ok`` or what is wrong."""
+
+    status: str
+    checks: dict[str, str]
+
+
+@get("/livez", operation_id="getLiveness", summary="Is the process alive", tags=["health"], public=True, quiet=True)
+async def livez() -> dict[str, str]:
+    """Answered by the event loop alone: if this fails, restart the process."""
+    return {"status": "alive"}
+
+
+@get("/readyz", operation_id="getReadiness", summary="Can it serve", tags=["health"], public=True, quiet=True)
+async def readyz(state: ApiState) -> Readiness:
+    """503 without Postgres or with migrations missing; 200 and ``degraded`` without Redis or a scheduler."""
+    checks = state.checks
+    outcomes = dict(zip(checks, await asyncio.gather(*map(_outcome, checks.values())), strict=True))
+    wrong = {name for name, outcome in outcomes.items() if outcome != "ok"}
+    if wrong & VITAL:
+        raise Unavailable(f"Not ready: {', '.join(sorted(wrong & VITAL))}.", checks=outcomes)
+    return Readiness("degraded" if wrong else "ready", outcomes)
+
+
+async def _outcome(check: Check) -> str:
+    try:
+        async with asyncio.timeout(CHECK_TIMEOUT_S):
+            return await check() or "ok"
+    except HeadwayError as error:
+        return error.detail
+    except REDIS_AWAY:  # TimeoutError included
+        return "does not answer"
+
+
+@get(
+    "/metrics",
+    operation_id="getMetrics",
+    summary="Prometheus metrics",
+    tags=["health"],
+    media_type=CONTENT_TYPE_LATEST,
+    quiet=True,
+)
+async def metrics() -> bytes:
+    """In the Prometheus text format. Needs the token when one is set."""
+    return generate_latest(REGISTRY)

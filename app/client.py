@@ -1,0 +1,163 @@
+"""A small client of the HTTP API, for the command line: typed answers, typed errors, event streams that reconnect."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Self
+from uuid import UUID
+
+import httpx2
+import msgspec
+
+from app import __version__
+from app.errors import Fault, HeadwayError
+from schemas.event import Event
+from schemas.pipeline import Pipeline, PipelinePage
+
+REQUEST_TIMEOUT_S = 30.0
+SILENCE_MAX_S = 45.0
+"""A stream that says nothing, not even a heartbeat, for so long is taken for dead."""
+RECONNECT_WAIT_MAX_S = 5.0
+RECONNECT_FAILURES_MAX = 20
+
+
+class ApiError(HeadwayError):
+    """The API refused; ``status`` and ``code`` are those of its problem document."""
+
+    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
+        faults = tuple(msgspec.convert(fault, Fault) for fault in problem.get("errors", ()))
+        detail = problem.get("detail") or problem.get("title") or f"The server answered {status}."
+        super().__init__(detail, faults=faults)
+        self.status = status
+        self.code = problem.get("code", "unknown")
+
+
+class Unreachable(HeadwayError):
+    """Nothing answers at the API's address."""
+
+    code = "unreachable"
+    status = 503
+
+
+class Client:
+    """Use as ``async with Client(url, token) as client``."""
+
+    def __init__(self, url: str, token: str | None = None) -> None:
+        self.url = url.rstrip("/")
+        headers = {"User-Agent": f"headway/{__version__}"} | ({"Authorization": f"Bearer {token}"} if token else {})
+        # trust_env: a proxy from the environment has no business between this and the loopback.
+        self._http = httpx2.AsyncClient(
+            base_url=self.url, headers=headers, timeout=REQUEST_TIMEOUT_S, trust_env=not _is_local(url)
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.aclose()
+
+    async def create(self, spec: Mapping[str, Any], *, idempotency_key: str) -> Pipeline:
+        """Submit a pipeline; ``spec`` is the body as the API documents it."""
+        body = msgspec.json.encode(spec)
+        headers = {"Content-Type": "application/json", "Idempotency-Key": idempotency_key}
+        answer = await self._ask("POST", "/api/v1/pipelines", content=body, headers=headers)
+        return msgspec.json.decode(answer, type=Pipeline)
+
+    async def check(self, spec: Mapping[str, Any]) -> dict[str, Any]:
+        """Validate a pipeline without storing it; the answer is its plan."""
+        params = {"dry_run": "true"}
+        headers = {"Content-Type": "application/json"}
+        answer = await self._ask(
+            "POST", "/api/v1/pipelines", content=msgspec.json.encode(spec), params=params, headers=headers
+        )
+        return msgspec.json.decode(answer, type=dict[str, Any])
+
+    async def get(self, uuid: UUID) -> Pipeline:
+        """Everything about one pipeline."""
+        return msgspec.json.decode(await self._ask("GET", f"/api/v1/pipelines/{uuid}"), type=Pipeline)
+
+    async def cancel(self, uuid: UUID) -> Pipeline:
+        """Ask for a pipeline to be cancelled; the answer may still say ``cancelling``."""
+        return msgspec.json.decode(await self._ask("POST", f"/api/v1/pipelines/{uuid}/cancel"), type=Pipeline)
+
+    async def list(self, *, limit: int, statuses: tuple[str, ...] = (), cursor: str | None = None) -> PipelinePage:
+        """One page of pipelines, newest first."""
+        params = [("limit", str(limit)), *(("status", status) for status in statuses)]
+        if cursor is not None:
+            params.append(("cursor", cursor))
+        return msgspec.json.decode(await self._ask("GET", "/api/v1/pipelines", params=params), type=PipelinePage)
+
+    async def ready(self) -> dict[str, Any]:
+        """What ``/readyz`` answers, ready or not."""
+        try:
+            answer = await self._http.get("/readyz", timeout=5.0)
+        except httpx2.TransportError as error:
+            raise Unreachable(f"Nothing answers at {self.url}: {error}") from None
+        return msgspec.json.decode(answer.content, type=dict[str, Any])
+
+    async def watch(self, uuid: UUID, after: int = 0) -> AsyncIterator[Event]:
+        """Yield the events of a pipeline behind number ``after``, live ones included, until it has ended.
+
+        Reconnects where the stream was cut, and misses no event that has an id.
+
+        Raises:
+            ApiError: the API refuses, for example because there is no such pipeline.
+            Unreachable: the API stays away.
+
+        """
+        failures = 0
+        while True:
+            try:
+                async with self._stream(uuid, after) as stream:
+                    async for message in stream or ():
+                        failures = 0
+                        if message.event == "end":
+                            return
+                        if not message.data:
+                            continue
+                        event = msgspec.json.decode(message.data, type=Event)
+                        if event.id is not None:
+                            after = int(event.id)
+                        yield event
+                    if stream is None:
+                        return
+            except httpx2.TransportError as error:
+                if failures >= RECONNECT_FAILURES_MAX:
+                    raise Unreachable(f"The event stream of {self.url} broke and cannot be resumed: {error}") from None
+            failures += 1
+            await asyncio.sleep(random.uniform(0, min(RECONNECT_WAIT_MAX_S, 0.1 * 2**failures)))  # noqa: S311 - jitter
+
+    @asynccontextmanager
+    async def _stream(self, uuid: UUID, after: int) -> AsyncIterator[httpx2.EventSource | None]:
+        """Open the stream; None when everything has been seen."""
+        timeout = httpx2.Timeout(REQUEST_TIMEOUT_S, read=SILENCE_MAX_S)
+        headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
+        path = f"/api/v1/pipelines/{uuid}/events"
+        async with self._http.stream("GET", path, headers=headers, timeout=timeout) as response:
+            if response.status_code >= httpx2.codes.INTERNAL_SERVER_ERROR:
+                raise httpx2.RemoteProtocolError(f"the server answered {response.status_code}")
+            if response.is_error:
+                raise ApiError(response.status_code, _problem(await response.aread()))
+            yield None if response.status_code == httpx2.codes.NO_CONTENT else httpx2.EventSource(response)
+
+    async def _ask(self, method: str, path: str, **options: Any) -> bytes:
+        try:
+            response = await self._http.request(method, path, **options)
+        except httpx2.TransportError as error:
+            raise Unreachable(f"Nothing answers at {self.url} ({error}). Is 'headway up' running?") from None
+        if response.is_error:
+            raise ApiError(response.status_code, _problem(response.content))
+        return response.content
+
+
+def _problem(body: bytes) -> dict[str, Any]:
+    """Read a problem document; whatever else stands in its place says nothing."""
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except msgspec.MsgspecError:
+        return {}
+
+
+def _is_local(url: str) -> bool:
+    return httpx2.URL(url).host in {"127.0.0.1", "localhost", "::1"}

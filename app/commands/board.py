@@ -1,0 +1,152 @@
+"""The picture of a pipeline while it runs, drawn from its events: a live table, or one line per change of state."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from schemas.event import Event, LiveType
+from schemas.pipeline import Pipeline
+from schemas.states import STAGE_TERMINAL, StageStatus
+
+_LOOKS = {
+    StageStatus.PENDING: ("·", "dim"),
+    StageStatus.QUEUED: ("○", "cyan"),
+    StageStatus.RUNNING: ("▶", "bold blue"),
+    StageStatus.RETRYING: ("↻", "yellow"),
+    StageStatus.COMPLETED: ("✓", "green"),
+    StageStatus.FAILED: ("✗", "bold red"),
+    StageStatus.SKIPPED: ("↷", "dim"),
+    StageStatus.CANCELLED: ("■", "magenta"),
+}
+_METRICS_SHOWN = 3
+_POSITIONS = frozenset({"step", "epoch"})
+_MINUTE, _HOUR = 60, 3_600
+
+
+@dataclass
+class Row:
+    """What is known of one stage."""
+
+    task: str
+    status: StageStatus = StageStatus.PENDING
+    attempt: int = 0
+    progress: float | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    latest: str = ""
+
+    def elapsed_s(self) -> float | None:
+        """Seconds in the present attempt, or in the last one."""
+        if self.started_at is None:
+            return None
+        return max(0.0, ((self.finished_at or datetime.now(UTC)) - self.started_at).total_seconds())
+
+
+@dataclass
+class Board:
+    """The stages of one pipeline, kept up to date by ``apply``; rich draws it."""
+
+    name: str
+    rows: dict[str, Row] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, pipeline: Pipeline) -> "Board":
+        """Make an empty picture; the events from the first one on will fill it."""
+        return cls(pipeline.name, {stage.name: Row(stage.task) for stage in pipeline.stages})
+
+    def apply(self, event: Event) -> None:
+        """Take in one event."""
+        row = self.rows.get(event.subject or "")
+        if row is None:
+            return
+        if event.type == LiveType.STAGE_PROGRESS:
+            row.progress = fraction(event.data)
+        elif event.type == LiveType.STAGE_METRICS:
+            row.latest = metrics_text(event.data) or row.latest
+        elif event.id is not None:
+            self._change(row, StageStatus(_status(event)), event)
+
+    @staticmethod
+    def _change(row: Row, status: StageStatus, event: Event) -> None:
+        row.status = status
+        row.attempt = event.data.get("attempt", row.attempt)
+        if status is StageStatus.RUNNING:
+            row.started_at, row.finished_at, row.progress = event.time, None, None
+        elif status in STAGE_TERMINAL or status is StageStatus.RETRYING:
+            row.finished_at = event.time
+        if status is StageStatus.COMPLETED:
+            row.progress = 1.0
+        elif message := reason(event):
+            row.latest = message
+
+    def __rich__(self) -> Table:
+        """Draw one row per stage."""
+        table = Table(title=self.name, title_justify="left", title_style="bold", box=None, pad_edge=False)
+        table.add_column("stage", no_wrap=True)
+        table.add_column("status", no_wrap=True)
+        table.add_column("progress", width=20)
+        table.add_column("attempt", justify="right")
+        table.add_column("elapsed", justify="right")
+        table.add_column("latest", overflow="ellipsis", no_wrap=True)
+        for name, row in self.rows.items():
+            glyph, style = _LOOKS[row.status]
+            bar = ProgressBar(total=1.0, completed=row.progress or 0.0, width=20)
+            table.add_row(
+                Text(name),
+                Text(f"{glyph} {row.status}", style=style),
+                bar if row.status in {StageStatus.RUNNING, StageStatus.COMPLETED} else "",
+                str(row.attempt or ""),
+                duration(row.elapsed_s()),
+                Text(row.latest),
+            )
+        return table
+
+
+def line(event: Event) -> str | None:
+    """Write a durable event as one line: time, who, what, why; None for a live one."""
+    if event.id is None:
+        return None
+    subject = event.subject or "pipeline"
+    attempt = event.data.get("attempt", 1)
+    again = f" (attempt {attempt})" if attempt > 1 else ""
+    why = f": {message}" if (message := reason(event)) else ""
+    return f"{event.time.astimezone():%H:%M:%S} {subject} {event.type.partition('.')[2]}{again}{why}"
+
+
+def reason(event: Event) -> str:
+    """Return why something ended badly, as far as its event tells."""
+    error = event.data.get("error")
+    return str(error.get("message", "")) if isinstance(error, dict) else ""
+
+
+def duration(seconds: float | None) -> str:
+    """Write a duration for people."""
+    if seconds is None:
+        return ""
+    if seconds < _MINUTE:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), _MINUTE)
+    return f"{minutes} min {rest:02} s" if seconds < _HOUR else f"{minutes // _MINUTE} h {minutes % _MINUTE:02} min"
+
+
+def fraction(data: dict[str, Any]) -> float | None:
+    """Return the share of the work that a progress report tells of."""
+    value = data.get("progress")
+    return min(1.0, max(0.0, float(value))) if isinstance(value, int | float) else None
+
+
+def metrics_text(data: dict[str, Any]) -> str:
+    """Write the first few numbers of a metrics report."""
+    metrics = data.get("metrics")
+    numbers = metrics.items() if isinstance(metrics, dict) else ()
+    shown = [f"{name}={value:.4g}" for name, value in numbers if name not in _POSITIONS and isinstance(value, int | float)]
+    return " ".join(shown[:_METRICS_SHOWN])
+
+
+def _status(event: Event) -> str:
+    word = event.type.partition(".")[2]
+    return StageStatus.RUNNING if word == "started" else word

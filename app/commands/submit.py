@@ -1,0 +1,75 @@
+"""``headway submit``: a pipeline file becomes a running pipeline."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import uuid4
+
+import msgspec
+import yaml
+from cyclopts import Parameter
+
+from app.commands import exits
+from app.commands.follow import Output, wait, watch
+from app.commands.running import open_client
+from app.errors import InvalidRequest
+from app.settings import load_settings
+from schemas.limits import BODY_BYTES_MAX
+
+
+async def submit(  # noqa: PLR0913 - each is an option
+    file: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    /,
+    *,
+    watch_it: Annotated[bool, Parameter(name="--watch")] = False,
+    wait_for_it: Annotated[bool, Parameter(name="--wait")] = False,
+    timeout: float | None = None,
+    dry_run: bool = False,
+    output: Annotated[Output, Parameter(name=["--output", "-o"])] = "table",
+) -> int:
+    """Submit a pipeline and start it; prints its uuid.
+
+    Args:
+        file: YAML or JSON, the body of POST /api/v1/pipelines; "-" reads stdin.
+        watch_it: Show it until it has ended; the exit code is 0 completed, 1 failed, 3 cancelled.
+        wait_for_it: The same, in silence.
+        timeout: Seconds to watch or wait for; then the exit code is 124 and the pipeline runs on.
+        dry_run: Validate only; nothing is stored.
+        output: "json" prints JSON, and with --watch one event per line.
+
+    """
+    spec = read_spec(file)
+    async with open_client(load_settings()) as client:
+        if dry_run:
+            plan = await client.check(spec)
+            print(msgspec.json.format(msgspec.json.encode(plan)).decode())  # noqa: T201 - data
+            return exits.COMPLETED
+        pipeline = await client.create({**spec, "start": True}, idempotency_key=str(uuid4()))
+        if output == "table":
+            print(pipeline.uuid, flush=True)  # noqa: T201 - data
+        elif not watch_it:
+            print(msgspec.json.encode(pipeline).decode(), flush=True)  # noqa: T201 - data
+        if watch_it:
+            return await watch(client, pipeline.uuid, output, timeout)
+        return await wait(client, pipeline.uuid, timeout) if wait_for_it else exits.COMPLETED
+
+
+def read_spec(file: str) -> dict[str, Any]:
+    """Read a pipeline file.
+
+    Raises:
+        InvalidRequest: it cannot be read, or holds no object; says where.
+
+    """
+    name = "stdin" if file == "-" else file
+    try:
+        text = sys.stdin.buffer.read(BODY_BYTES_MAX + 1) if file == "-" else Path(file).read_bytes()
+        # YAML is nearly a superset of JSON, but only nearly.
+        spec = msgspec.json.decode(text) if text.lstrip()[:1] == b"{" else yaml.safe_load(text)
+    except OSError as error:
+        raise InvalidRequest(f"Cannot read {name}: {error.strerror}.") from None
+    except (msgspec.DecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"{name} is neither YAML nor JSON: {error}") from None
+    if not isinstance(spec, dict):
+        raise InvalidRequest(f"{name} must hold one object with a name and stages.")
+    return spec

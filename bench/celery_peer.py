@@ -1,0 +1,92 @@
+"""The same shapes as Celery canvases; a program of its own, for Celery's own environment.
+
+Usage: ``celery_peer.py RUNS WORKLOAD…`` with the path of Valkey's unix socket in ``VALKEY_SOCKET``. Prints JSON: the
+versions, the settings, and the seconds of each run from ``apply_async`` to the last result. Nothing of Headway is
+imported.
+
+The settings follow Celery's guide to optimising for many short tasks: a large prefetch, early acknowledgement (a task
+whose worker dies is lost), no rate limits, no events, no gossip, and one prefork process a core.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from celery import Celery, chain, group
+
+SETTINGS = {
+    "worker_prefetch_multiplier": 128,
+    "task_acks_late": False,
+    "worker_disable_rate_limits": True,
+    "worker_send_task_events": False,
+    "broker_connection_retry_on_startup": True,
+}
+PROCESSES = os.cpu_count() or 1
+OPTIONS = [
+    "--pool=prefork",
+    f"--concurrency={PROCESSES}",
+    "--without-gossip",
+    "--without-mingle",
+    "--without-heartbeat",
+]
+TIMEOUT_S = 120
+
+_socket = os.environ["VALKEY_SOCKET"]
+app = Celery(
+    "celery_peer",
+    broker=f"redis+socket://{_socket}?virtual_host=1",
+    backend=f"redis+socket://{_socket}?virtual_host=2",
+)
+app.conf.update(SETTINGS)
+
+
+@app.task(name="noop")  # type: ignore[untyped-decorator]
+def noop() -> None:
+    """Do nothing."""
+
+
+CANVASES: dict[str, Callable[[], Any]] = {
+    "chain-100": lambda: chain(noop.si() for _ in range(100)),
+    "fan-1000": lambda: chain(noop.si(), group(noop.si() for _ in range(1_000)), noop.si()),
+    "diamonds-250": lambda: group(chain(noop.si(), group(noop.si(), noop.si()), noop.si()) for _ in range(250)),
+}
+
+
+@contextmanager
+def worker() -> Iterator[None]:
+    """A worker that has answered its first task."""
+    command = [sys.executable, "-m", "celery", "--app=celery_peer", "--quiet", "worker", "--loglevel=ERROR", *OPTIONS]
+    quiet = os.environ | {"PYTHONWARNINGS": "ignore"}
+    process = subprocess.Popen(command, cwd=Path(__file__).parent, env=quiet, stdout=sys.stderr)
+    try:
+        noop.si().apply_async().get(timeout=TIMEOUT_S)
+        yield
+    finally:
+        process.terminate()
+        process.wait(TIMEOUT_S)
+
+
+def seconds(canvas: Any) -> float:
+    """Run a canvas to its last result."""
+    started = time.perf_counter()
+    canvas.apply_async().get(timeout=TIMEOUT_S)
+    return time.perf_counter() - started
+
+
+def main(runs: int, names: list[str]) -> None:
+    """Measure, and print what was measured; the first run of each is a warm-up and not counted."""
+    with worker():
+        timings = {name: [seconds(CANVASES[name]()) for _ in range(runs + 1)][1:] for name in names}
+    versions = {package: version(package) for package in ("celery", "kombu", "redis")}
+    print(json.dumps({"versions": versions, "settings": SETTINGS, "options": OPTIONS, "timings": timings}))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2:])

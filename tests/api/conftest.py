@@ -1,0 +1,100 @@
+"""The real API on a free port, with its own database, and the task types that a worker would have registered."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+from uuid import UUID
+
+import httpx2
+import msgspec
+import pytest
+from msgspec import Meta, Struct
+
+from app.asgi import Server
+from app.db.pool import Pool
+from app.services import tasks
+from app.settings import Settings
+from schemas.queue import Queue, Slot
+from schemas.task import TaskType
+
+APPEND = """
+SELECT append_events(array_agg(ROW (id, 'stage.started', 'a', '{}')::new_event), clock_timestamp())
+FROM pipelines, generate_series(1, $2) WHERE uuid = $1"""
+
+
+class Params(Struct, forbid_unknown_fields=True):
+    epochs: Annotated[int, Meta(ge=1)] = 1
+    note: str = ""
+    anything: Any = None
+
+
+class Result(Struct):
+    accuracy: float
+
+
+@pytest.fixture(autouse=True)
+async def task_types(pool: Pool) -> None:
+    """The task ``learn``, with params that have types and one that takes anything."""
+    schemas = msgspec.json.schema(Params), msgspec.json.schema(Result)
+    await tasks.register(pool, [TaskType("learn", Queue.DEFAULT, Slot.INLINE, "1", *schemas)])
+
+
+@asynccontextmanager
+async def serving(settings: Settings) -> AsyncIterator[tuple[Server, str]]:
+    """Serve until the block ends; the address is free and known before the first request."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        api = Server(settings)
+        task = asyncio.create_task(api.serve(sockets=[listener]))
+        while not api.started:
+            await asyncio.sleep(0.005)
+            assert not task.done(), task.exception()
+        try:
+            yield api, f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            api.should_exit = True
+            await task
+
+
+@pytest.fixture
+async def base_url(settings: Settings) -> AsyncIterator[str]:
+    async with serving(settings) as (_, url):
+        yield url
+
+
+@pytest.fixture
+async def client(base_url: str) -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(base_url=base_url) as client:
+        yield client
+
+
+@pytest.fixture
+def serve() -> Callable[..., Any]:
+    """For tests that need other settings, or more than one server."""
+    return serving
+
+
+@pytest.fixture
+def submit(client: httpx2.AsyncClient) -> Callable[..., Coroutine[Any, Any, dict[str, Any]]]:
+    """Submit a pipeline of one stage, or of the given ones."""
+
+    async def submit(*stages: dict[str, Any], **fields: Any) -> dict[str, Any]:
+        body = {"name": "digits", "stages": list(stages) or [{"name": "a", "task": "learn"}], **fields}
+        answer = await client.post("/api/v1/pipelines", json=body)
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    return submit
+
+
+@pytest.fixture
+def append(pool: Pool) -> Callable[..., Coroutine[Any, Any, None]]:
+    """Append events to a pipeline as a transition does, without telling Redis."""
+
+    async def append(pipeline: str, count: int = 1) -> None:
+        async with pool.acquire() as c, c.transaction():
+            await c.execute("SELECT id FROM pipelines WHERE uuid = $1 FOR NO KEY UPDATE", UUID(pipeline))
+            await c.execute(APPEND, UUID(pipeline), count)
+
+    return append

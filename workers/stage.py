@@ -1,0 +1,96 @@
+"""One attempt as a sentence: prepare the inputs, execute the task, settle the outcome."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+import structlog
+
+from app.core.references import UnresolvedReference
+from app.core.retry import next_delay_s
+from app.errors import Unavailable
+from app.services import stages
+from schemas.stage import Claim, Completion
+from schemas.states import Outcome
+from workers.completer import Completer
+from workers.inline import run_inline
+from workers.outcome import Ending
+from workers.process import run_process
+from workers.publish import LiveReports
+from workers.report import Reporter
+from workers.room import Attempt, Room, Stop
+from workers.tasks import Task
+
+PAUSE_S = 0.5
+UNKNOWN_TASK_DELAY_S = 10.0
+log = structlog.get_logger()
+
+
+class StageRunner:
+    """Runs the attempts that this worker has been granted."""
+
+    def __init__(self, room: Room, completer: Completer) -> None:
+        self.room = room
+        self.completer = completer
+        self.live = LiveReports(room.queue)
+
+    async def run(self, ctx: dict[str, Any]) -> None:
+        """arq's entry: run the attempt to its end, whatever that is, and hand over its outcome."""
+        attempt: Attempt = ctx["attempt"]
+        claim = attempt.claim
+        with structlog.contextvars.bound_contextvars(
+            pipeline=str(claim.pipeline), stage=claim.name, attempt=claim.attempt
+        ):
+            task = self.room.tasks.get(claim.task)
+            if task is None:
+                self.completer.put(_hand_back(claim))
+                return
+            ending = await self._execute(attempt, task)
+            self.completer.put(_completion(claim, ending, attempt.stop_reason))
+
+    async def _execute(self, attempt: Attempt, task: Task) -> Ending:
+        try:
+            params = msgspec.convert(await self._inputs(attempt), task.params)
+        except (UnresolvedReference, msgspec.ValidationError) as error:
+            return Ending.failed("param_invalid", str(error), retryable=False)
+        reporter = Reporter(self.room, attempt, self.live)
+        try:
+            execute = run_inline if task.run is not None else run_process
+            return await execute(self.room, attempt, task, params, reporter)
+        except Exception as error:
+            log.exception("stage_failed_in_the_worker")
+            return Ending.failed("worker_error", f"{type(error).__name__}: {error}")
+
+    async def _inputs(self, attempt: Attempt) -> dict[str, Any]:
+        while True:
+            try:
+                return await stages.inputs(self.room.pool, attempt.claim)
+            except Unavailable:
+                await asyncio.sleep(PAUSE_S)
+
+
+def _completion(claim: Claim, ending: Ending, reason: Stop | None) -> Completion:
+    """What to commit. Whoever asked it to stop, an attempt that completed all the same has completed."""
+    if ending.outcome is Outcome.COMPLETED:
+        return _complete(claim, Outcome.COMPLETED, result=ending.result)
+    match reason:
+        case Stop.CANCEL:
+            return _complete(claim, Outcome.CANCELLED, error={"code": "cancelled", "message": "It was cancelled."})
+        case Stop.DRAIN | Stop.FENCED:
+            error = {"code": "drained", "message": "Its worker stopped it, to be continued on another."}
+            return _complete(claim, Outcome.CANCELLED, error=error, retry_delay_s=0, costs_retry=False)
+        case Stop.TIMEOUT:
+            message = f"It ran longer than its timeout of {claim.timeout_s:g} s."
+            ending = Ending(Outcome.TIMED_OUT, error={**(ending.error or {}), "code": "timed_out", "message": message})
+    delay_s = next_delay_s(claim.failures + 1, claim.max_retries, claim.retry_delay_s, retryable=ending.retryable)
+    return _complete(claim, ending.outcome, error=ending.error, retry_delay_s=delay_s)
+
+
+def _hand_back(claim: Claim) -> Completion:
+    """In a rolling deploy this worker may be too old for the task: leave it to another, at no cost."""
+    error = {"code": "task_unknown", "message": f"The worker does not know the task {claim.task}."}
+    return _complete(claim, Outcome.CANCELLED, error=error, retry_delay_s=UNKNOWN_TASK_DELAY_S, costs_retry=False)
+
+
+def _complete(claim: Claim, outcome: Outcome, **fields: Any) -> Completion:
+    return Completion(claim.stage, claim.attempt, claim.lease_token, outcome, **fields)

@@ -1,0 +1,280 @@
+"""The worker: arq's, with the parts replaced that our protocol needs otherwise.
+
+From arq 0.28 it keeps the functions, the keys, the wire format and the context that a job gets. It replaces the poll
+loop (by a wake-up and one atomic claim over several queues), the in-progress keys (by leases in Postgres), retries,
+aborts and results (all in Postgres), and the shutdown (by a drain).
+"""
+
+import asyncio
+import os
+import random
+import signal
+import socket
+from collections.abc import Awaitable, Sequence
+from contextlib import suppress
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from arq.worker import Function, Worker, func
+
+from app import __version__
+from app.db.pool import open_pool
+from app.errors import SetupError, Unavailable
+from app.queue import REDIS_AWAY, STAGE_FUNCTION, Job, JobQueue, open_redis, require_noeviction
+from app.services import stages, tasks, workers
+from app.settings import Settings
+from schemas.queue import QUEUES_BY_PRIORITY, Queue, Slot
+from schemas.stage import Beat, Claim, Claimed, ClaimRequest, Completion
+from schemas.states import Outcome
+from workers.completer import Completer
+from workers.lease import KILL_SHARE, Lease
+from workers.publish import publish_hints
+from workers.room import Room, Stop
+from workers.stage import StageRunner
+from workers.tasks import BUILT_IN, task_type
+
+WAIT_S = 1.0
+OUTAGE_PAUSE_S = 0.5
+NEVER_S = 10 * 365 * 86_400
+EXIT_LEASE_LOST = 1
+log = structlog.get_logger()
+
+
+class HeadwayWorker(Worker):
+    """Serves its queues with two kinds of slots until it is drained or loses its lease."""
+
+    def __init__(self, room: Room, waiting: JobQueue, queues: Sequence[Queue]) -> None:
+        self.room = room
+        self.waiting = waiting
+        self.queues = queues
+        self.runner = StageRunner(room, Completer(room))
+        self.capacity = {
+            Slot.PROCESS: room.settings.worker_concurrency,
+            Slot.INLINE: room.settings.worker_inline_concurrency,
+        }
+        self.running: dict[Slot, set[asyncio.Task[None]]] = {slot: set() for slot in Slot}
+        self.slot_freed = {slot: asyncio.Event() for slot in Slot}
+        self.draining = asyncio.Event()
+        self.ended = asyncio.Event()
+        self.exit_code = 0
+        super().__init__(
+            [func(self.runner.run, name=STAGE_FUNCTION, timeout=NEVER_S, keep_result=0, max_tries=1)],
+            redis_pool=room.queue.redis,
+            queue_name=f"{room.queue.prefix}:queue",
+            max_jobs=sum(self.capacity.values()),
+            handle_signals=False,
+            keep_result=0,
+            retry_jobs=False,
+            allow_abort_jobs=False,
+            log_results=False,
+        )
+        self.lease = Lease(room, self.on_beat, self.on_doubt)
+
+    async def main(self) -> None:
+        """Serve until drained, then until every outcome is committed."""
+        self.lease.start()
+        listening = asyncio.create_task(self._beat_when_called())
+        serving = [asyncio.create_task(self._serve(slot)) for slot in Slot]
+        await asyncio.gather(*serving)
+        await self._finish_running()
+        await self.runner.completer.drained()
+        listening.cancel()
+        self.ended.set()
+
+    async def _serve(self, slot: Slot) -> None:
+        """Fill the free slots of one kind, again and again."""
+        while not self.draining.is_set():
+            self.slot_freed[slot].clear()
+            free = self.capacity[slot] - len(self.running[slot])
+            try:
+                if free <= 0:
+                    await self._either(self.slot_freed[slot].wait())
+                elif jobs := await self.room.queue.claim({slot: free}, self.queues):
+                    await self._start(slot, jobs)
+                else:
+                    timeout_s = WAIT_S * random.uniform(0.8, 1.2)
+                    await self._either(self.waiting.wait([slot], self.queues, timeout_s))
+            except REDIS_AWAY as error:
+                log.warning("redis_away", error=str(error))
+                await self._either(asyncio.sleep(OUTAGE_PAUSE_S * random.uniform(0.8, 1.2)))
+
+    async def _either(self, something: Awaitable[Any]) -> None:
+        """Wait for something, or for the drain."""
+        waiting = [asyncio.ensure_future(something), asyncio.create_task(self.draining.wait())]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for future in waiting:
+            future.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        if not waiting[0].cancelled() and (error := waiting[0].exception()):
+            raise error
+
+    async def _start(self, slot: Slot, jobs: Sequence[Job]) -> None:
+        """Claim popped jobs in Postgres and run those that were granted."""
+        requests = {job.stage: ClaimRequest(job.stage, job.dispatch_token, uuid4()) for job in jobs}
+        answer = await self._claim(list(requests.values()))
+        for claim in answer.claims:
+            running = asyncio.create_task(self._run(claim))
+            self.running[slot].add(running)
+            running.add_done_callback(lambda task: self._free(slot, task))
+        locked = set(answer.locked)
+        with suppress(*REDIS_AWAY):  # what stays in flight returns to its queue, and is refused at its next claim
+            await self.room.queue.settle(job for job in jobs if job.stage not in locked)
+            await self.room.queue.put_back(job for job in jobs if job.stage in locked)
+        await publish_hints(self.room.queue, answer.hints)
+        if answer.worker_lost:
+            self.lost()
+
+    async def _claim(self, requests: Sequence[ClaimRequest]) -> Claimed:
+        """Ask with the same tokens until there is an answer: a claim whose reply was lost is granted again."""
+        while True:
+            try:
+                return await stages.claim(self.room.pool, self.room.worker, requests)
+            except Unavailable as error:
+                log.warning("claims_wait_for_postgres", count=len(requests), error=str(error))
+                await asyncio.sleep(OUTAGE_PAUSE_S * random.uniform(0.8, 1.2))
+
+    async def _run(self, claim: Claim) -> None:
+        job_id = f"{claim.stage}:{claim.attempt}"
+        function = self.functions[STAGE_FUNCTION]
+        assert isinstance(function, Function)
+        await function.coroutine({**self.ctx, "job_id": job_id, "attempt": self.room.hold(claim)})
+
+    def _free(self, slot: Slot, task: asyncio.Task[None]) -> None:
+        self.running[slot].discard(task)
+        self.slot_freed[slot].set()
+        if not task.cancelled() and (error := task.exception()):
+            log.error("stage_runner_failed", exc_info=error)
+
+    async def _beat_when_called(self) -> None:
+        while True:
+            with suppress(*REDIS_AWAY):
+                async for _ in self.waiting.calls_for_beats():
+                    self.lease.beat_now()
+            await asyncio.sleep(OUTAGE_PAUSE_S)
+
+    def on_beat(self, beat: Beat) -> None:
+        """Stop what the beat says to stop, and hand back attempts that we know nothing of."""
+        if beat.lost:
+            self.lost()
+        by_stage = {attempt.claim.stage: attempt for attempt in self.room.attempts.values()}
+        for reason, named in ((Stop.CANCEL, beat.cancelled), (Stop.FENCED, beat.fenced)):
+            for stage in named:
+                if stage in by_stage:
+                    by_stage[stage].stop(reason)
+        for stranger in beat.strangers:
+            if stranger.lease_token not in self.room.attempts:
+                error = {"code": "lost_worker", "message": "The worker does not know of this attempt."}
+                self.runner.completer.put(
+                    Completion(
+                        stranger.stage,
+                        stranger.attempt,
+                        stranger.lease_token,
+                        Outcome.LOST,
+                        error=error,
+                        retry_delay_s=0,
+                        costs_retry=False,
+                    )
+                )
+
+    def on_doubt(self, share: float) -> None:
+        """The lease could not be renewed for this share of its time: let go before somebody else takes over."""
+        self.room.stop_all(Stop.FENCED if share > KILL_SHARE else Stop.DRAIN)
+
+    def lost(self) -> None:
+        """The lease was taken: nothing here is ours any more."""
+        if not self.exit_code:
+            log.error("lease_lost", worker=str(self.room.worker))
+        self.exit_code = EXIT_LEASE_LOST
+        self.room.stop_all(Stop.FENCED)
+        self.draining.set()
+
+    def drain(self) -> None:
+        """Take no more work; a second call does not wait for what runs."""
+        if self.draining.is_set():
+            self.room.stop_all(Stop.FENCED)
+        log.info("worker_drains", running=len(self.room.attempts))
+        self.draining.set()
+
+    async def _finish_running(self) -> None:
+        """Let what runs finish within half the drain timeout; then it has the other half to checkpoint and leave."""
+        half_s = self.room.settings.drain_timeout_s / 2
+        with suppress(Unavailable):
+            await workers.leave(self.room.pool, self.room.worker, "draining")
+        for reason in (None, Stop.DRAIN, Stop.FENCED):
+            if reason is not None:
+                self.room.stop_all(reason)
+            if running := set().union(*self.running.values()):
+                await asyncio.wait(running, timeout=half_s)
+
+    async def close(self) -> None:
+        """Give up the lease."""
+        self.lease.end()
+        with suppress(Unavailable):
+            await workers.leave(self.room.pool, self.room.worker, "stopped")
+
+
+def served_queues(names: str) -> list[Queue]:
+    """Read ``HEADWAY_WORKER_QUEUES``: comma-separated, empty for all; the order is always that of their priority.
+
+    Raises:
+        SetupError: one of them does not exist.
+
+    """
+    wanted = {name.strip() for name in names.split(",") if name.strip()}
+    if unknown := wanted - set(Queue):
+        raise SetupError(f"No such queue: {', '.join(sorted(unknown))}. There are {', '.join(QUEUES_BY_PRIORITY)}.")
+    return [queue for queue in QUEUES_BY_PRIORITY if not wanted or queue in wanted]
+
+
+async def run(settings: Settings) -> int:
+    """Be a worker until SIGTERM or SIGINT, then drain; return the exit code.
+
+    Raises:
+        SetupError: no server URLs, an unknown queue, servers that would lose work, or another installation's data.
+        Unavailable: Postgres cannot be reached at the start.
+
+    """
+    if settings.database_url is None or settings.redis_url is None:
+        raise SetupError("The worker needs HEADWAY_DATABASE_URL and HEADWAY_REDIS_URL.")
+    queues = served_queues(settings.worker_queues)
+    pool = await open_pool(
+        settings.database_url.get_secret_value(),
+        max_size=settings.database_pool_max,
+        prepared_statements=settings.database_prepared_statements,
+    )
+    redis_url = settings.redis_url.get_secret_value()
+    redis, blocking = open_redis(redis_url), open_redis(redis_url, blocking=True)
+    try:
+        with suppress(*REDIS_AWAY):
+            await require_noeviction(redis)
+        room = Room(uuid4(), settings, pool, JobQueue(redis, settings.redis_prefix), BUILT_IN)
+        return await _serve(room, JobQueue(blocking, settings.redis_prefix), queues)
+    finally:
+        await redis.aclose()
+        await blocking.aclose()
+        pool.terminate()
+
+
+async def _serve(room: Room, waiting: JobQueue, queues: Sequence[Queue]) -> int:
+    await workers.require_durability(room.pool)
+    await tasks.register(room.pool, map(task_type, room.tasks.values()))
+    settings = room.settings
+    await workers.register(
+        room.pool,
+        room.worker,
+        name=f"{socket.gethostname()}:{os.getpid()}",
+        version=__version__,
+        queues=queues,
+        slots=(settings.worker_concurrency, settings.worker_inline_concurrency),
+        lease_timeout_s=settings.lease_timeout_s,
+    )
+    worker = HeadwayWorker(room, waiting, queues)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, worker.drain)
+    log.info("worker_started", worker=str(room.worker), queues=queues, slots=worker.capacity)
+    await worker.async_run()
+    await worker.close()
+    log.info("worker_stopped", exit_code=worker.exit_code)
+    return worker.exit_code
