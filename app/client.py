@@ -110,7 +110,9 @@ class Client:
         while True:
             try:
                 async with self._stream(uuid, after) as stream:
-                    async for message in stream or ():
+                    if stream is None:
+                        return
+                    async for message in stream:
                         failures = 0
                         if message.event == "end":
                             return
@@ -120,13 +122,11 @@ class Client:
                         if event.id is not None:
                             after = int(event.id)
                         yield event
-                    if stream is None:
-                        return
             except httpx2.TransportError as error:
                 if failures >= RECONNECT_FAILURES_MAX:
                     raise Unreachable(f"The event stream of {self.url} broke and cannot be resumed: {error}") from None
             failures += 1
-            await asyncio.sleep(random.uniform(0, min(RECONNECT_WAIT_MAX_S, 0.1 * 2**failures)))  # noqa: S311 - jitter
+            await asyncio.sleep(random.uniform(0, min(RECONNECT_WAIT_MAX_S, 0.1 * 2**failures)))
 
     @asynccontextmanager
     async def _stream(self, uuid: UUID, after: int) -> AsyncIterator[httpx2.EventSource | None]:

@@ -27,10 +27,13 @@ def configure(log_format: Literal["json", "pretty"] | None, level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
+        _drop_colours,
         mask_secrets,
     ]
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=_ending(pretty=pretty), foreign_pre_chain=shared))
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(processors=_ending(pretty=pretty), foreign_pre_chain=shared)
+    )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -51,6 +54,12 @@ def mask_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
 def mask_passwords(text: str) -> str:
     """Replace the passwords of the URLs in a text."""
     return _URL_PASSWORD.sub(r"\1:***@", text)
+
+
+def _drop_colours(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Uvicorn says everything twice, once in colour."""
+    event.pop("color_message", None)
+    return event
 
 
 def _masked(value: Any) -> Any:

@@ -22,8 +22,8 @@ Timings = dict[str, list[float]]
 def table(stages: dict[str, int], measured: dict[str, Timings]) -> Table:
     """One row a workload and system; the ratio is Headway's stages per second over Celery's."""
     rows = Table("workload", "system", box=box.SIMPLE_HEAD)
-    for heading in ("seconds (min - max)", "stages/s", "ms a stage", "× Celery"):
-        rows.add_column(heading, justify="right")
+    for heading in ("seconds (min–max)", "stages/s", "ms a stage", "× Celery"):
+        rows.add_column(heading, justify="right", no_wrap=True)
     for workload, count in stages.items():
         peer = median(measured["celery"][workload]) if "celery" in measured else None
         for system, timings in measured.items():
@@ -32,7 +32,7 @@ def table(stages: dict[str, int], measured: dict[str, Timings]) -> Table:
             rows.add_row(
                 workload,
                 system,
-                f"{middle:.3f} ({min(times):.3f} - {max(times):.3f})",
+                f"{middle:.3f} ({min(times):.3f}–{max(times):.3f})",
                 f"{count / middle:,.0f}",
                 f"{1_000 * middle / count:.2f}",
                 f"{peer / middle:.2f}" if peer else "",
@@ -59,7 +59,9 @@ def publish(stages: dict[str, int], measured: dict[str, Timings], conditions: di
     console = Console()
     console.print(table(stages, measured))
     for key, value in conditions.items():
-        console.print(f"{key}: {value if isinstance(value, str) else json.dumps(value)}", highlight=False)
+        console.print(
+            f"{key}: {value if isinstance(value, str) else json.dumps(value)}", highlight=False, soft_wrap=True
+        )
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / f"{conditions['at'].replace(':', '')}.json"
     file.write_text(json.dumps({"conditions": conditions, "stages": stages, "seconds": measured}, indent=2))

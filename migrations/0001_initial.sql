@@ -208,15 +208,20 @@ CREATE TYPE queued_stage AS (
 );
 
 CREATE FUNCTION lock_pipelines(ids bigint[], wait boolean) RETURNS bigint[] LANGUAGE plpgsql AS $$
--- Locks pipelines in id order and returns those it got: all of them, after at most two seconds (SQLSTATE 55P03), if it
--- may wait; else the free ones. NO KEY UPDATE, so that inserting stages (KEY SHARE) never waits for a transition.
+-- Locks pipelines in id order and returns those it got. Of several it takes the free ones. For a single one it waits: a
+-- moment, because whoever holds it works in milliseconds, or two seconds if the caller has come back for it. NO KEY
+-- UPDATE, so that inserting stages (KEY SHARE) never waits for a transition.
 DECLARE
     locked bigint[];
 BEGIN
-    IF wait THEN
-        PERFORM set_config('lock_timeout', '2s', true);
-        SELECT array_agg(p.id) INTO locked
-          FROM (SELECT id FROM pipelines WHERE id = ANY (ids) ORDER BY id FOR NO KEY UPDATE) AS p;
+    IF wait OR cardinality(ids) = 1 THEN
+        PERFORM set_config('lock_timeout', CASE WHEN wait THEN '2s' ELSE '100ms' END, true);
+        BEGIN
+            SELECT array_agg(p.id) INTO locked
+              FROM (SELECT id FROM pipelines WHERE id = ANY (ids) ORDER BY id FOR NO KEY UPDATE) AS p;
+        EXCEPTION WHEN lock_not_available THEN
+            NULL; -- left out, like any other that is locked
+        END;
     ELSE
         SELECT array_agg(p.id) INTO locked
           FROM (SELECT id FROM pipelines WHERE id = ANY (ids) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED) AS p;
@@ -301,6 +306,13 @@ CREATE FUNCTION hints(ids bigint[], releasable boolean) RETURNS json LANGUAGE sq
     SELECT coalesce(json_agg(json_build_object('pipeline_id', p.id, 'pipeline', p.uuid, 'seq', p.last_seq,
                                                'releasable', releasable)), '[]')
       FROM pipelines AS p WHERE p.id = ANY (ids)
+$$;
+
+CREATE FUNCTION left_out(wanted uuid[], locked bigint[]) RETURNS json LANGUAGE sql AS $$
+-- The stages of a batch whose pipelines somebody else holds, one list for each pipeline.
+    SELECT coalesce(json_agg(l.stages), '[]') FROM (
+        SELECT json_agg(s.uuid) AS stages FROM stages AS s
+         WHERE s.uuid = ANY (wanted) AND s.pipeline_id + 0 <> ALL (locked) GROUP BY s.pipeline_id) AS l
 $$;
 
 CREATE FUNCTION queue_roots(pipeline bigint, moment timestamptz) RETURNS queued_stage[] LANGUAGE plpgsql AS $$
@@ -426,7 +438,7 @@ BEGIN
                        'resume_from', CASE WHEN s.attempt > 1 THEN resume_point(s.pipeline_id, s.position) END))
                        FILTER (WHERE s.status = 'running'
                                  AND s.lease_token = lease_tokens[array_position(wanted, s.uuid)]), '[]'),
-                   'locked', coalesce(json_agg(s.uuid) FILTER (WHERE s.pipeline_id <> ALL (locked)), '[]'),
+                   'locked', left_out(wanted, locked),
                    'hints', hints(ARRAY(SELECT DISTINCT n.pipeline_id FROM unnest(news) AS n), false))
           FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id WHERE s.uuid = ANY (wanted));
 END $$;
@@ -491,7 +503,7 @@ BEGIN
     PERFORM append_events(news, moment);
     RETURN (
         SELECT json_build_object(
-                   'locked', coalesce(json_agg(c.stage) FILTER (WHERE s.pipeline_id <> ALL (locked)), '[]'),
+                   'locked', left_out(ended_stages, locked),
                    'stale', coalesce(json_agg(c.stage) FILTER (
                        WHERE s.uuid IS NULL OR (s.pipeline_id = ANY (locked) AND a.outcome IS NULL)), '[]'),
                    'hints', hints(ARRAY(SELECT DISTINCT n.pipeline_id FROM unnest(news) AS n), true))

@@ -73,7 +73,7 @@ class Claim(Struct, frozen=True):
 
 
 class Hint(Struct, frozen=True):
-    """"Go and look": the pipeline has events up to ``seq``, and perhaps something to release.
+    """ "Go and look": the pipeline has events up to ``seq``, and perhaps something to release.
 
     Losing one costs a sweep, never work.
     """
@@ -85,20 +85,20 @@ class Hint(Struct, frozen=True):
 
 
 class Transition(Struct, frozen=True, kw_only=True):
-    """What one committed batch did: who should look, and what is to be dispatched.
-
-    ``locked`` names what was left out because somebody else holds the pipeline: stages, or in a release pipelines.
-    """
+    """What one committed batch did: who should look, and what is to be dispatched."""
 
     hints: list[Hint] = []
     queued: list[QueuedStage] = []
 
 
 class Claimed(Transition, frozen=True, kw_only=True):
-    """The answer to a batch of claims; whatever is in neither list is no longer there to be claimed."""
+    """The answer to a batch of claims; whatever is in neither list is no longer there to be claimed.
+
+    ``locked`` has the stages of each pipeline that was left out because somebody else holds it.
+    """
 
     claims: list[Claim] = []
-    locked: list[UUID] = []
+    locked: list[list[UUID]] = []
     worker_lost: bool = False
 
 
@@ -120,9 +120,12 @@ class Completion(Struct, frozen=True):
 
 
 class Completed(Transition, frozen=True, kw_only=True):
-    """The answer to a batch of completions: ``stale`` ones came from an attempt that no longer holds its stage."""
+    """The answer to a batch of completions: ``stale`` ones came from an attempt that no longer holds its stage.
 
-    locked: list[UUID] = []
+    ``locked`` as in ``Claimed``.
+    """
+
+    locked: list[list[UUID]] = []
     stale: list[UUID] = []
 
 

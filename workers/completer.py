@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from itertools import chain
 
 import structlog
 
@@ -48,7 +49,7 @@ class Completer:
                 await self._committed(batch, answer)
 
     async def _committed(self, batch: list[Completion], answer: Completed) -> None:
-        locked = set(answer.locked)
+        locked = set(chain.from_iterable(answer.locked))
         for completion in batch:
             if completion.stage in locked:
                 self._waiting.append(completion)

@@ -12,6 +12,7 @@ import signal
 import socket
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 from uuid import uuid4
 
@@ -28,6 +29,7 @@ from schemas.queue import QUEUES_BY_PRIORITY, Queue, Slot
 from schemas.stage import Beat, Claim, Claimed, ClaimRequest, Completion
 from schemas.states import Outcome
 from workers.completer import Completer
+from workers.data_dir import require_data_dir
 from workers.lease import KILL_SHARE, Lease
 from workers.publish import publish_hints
 from workers.room import Room, Stop
@@ -117,7 +119,7 @@ class HeadwayWorker(Worker):
             running = asyncio.create_task(self._run(claim))
             self.running[slot].add(running)
             running.add_done_callback(lambda task: self._free(slot, task))
-        locked = set(answer.locked)
+        locked = set(chain.from_iterable(answer.locked))
         with suppress(*REDIS_AWAY):  # what stays in flight returns to its queue, and is refused at its next claim
             await self.room.queue.settle(job for job in jobs if job.stage not in locked)
             await self.room.queue.put_back(job for job in jobs if job.stage in locked)
@@ -258,6 +260,7 @@ async def run(settings: Settings) -> int:
 
 async def _serve(room: Room, waiting: JobQueue, queues: Sequence[Queue]) -> int:
     await workers.require_durability(room.pool)
+    require_data_dir(room.settings.data_dir, await workers.installation(room.pool))
     await tasks.register(room.pool, map(task_type, room.tasks.values()))
     settings = room.settings
     await workers.register(

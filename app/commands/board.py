@@ -1,13 +1,13 @@
-"""The picture of a pipeline while it runs, drawn from its events: a live table, or one line per change of state."""
+"""The picture of a pipeline while it runs, drawn from its events: a live table with a row per stage."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from app.commands.wording import duration, fraction, metrics_text, reason
 from schemas.event import Event, LiveType
 from schemas.pipeline import Pipeline
 from schemas.states import STAGE_TERMINAL, StageStatus
@@ -22,9 +22,6 @@ _LOOKS = {
     StageStatus.SKIPPED: ("↷", "dim"),
     StageStatus.CANCELLED: ("■", "magenta"),
 }
-_METRICS_SHOWN = 3
-_POSITIONS = frozenset({"step", "epoch"})
-_MINUTE, _HOUR = 60, 3_600
 
 
 @dataclass
@@ -104,47 +101,6 @@ class Board:
                 Text(row.latest),
             )
         return table
-
-
-def line(event: Event) -> str | None:
-    """Write a durable event as one line: time, who, what, why; None for a live one."""
-    if event.id is None:
-        return None
-    subject = event.subject or "pipeline"
-    attempt = event.data.get("attempt", 1)
-    again = f" (attempt {attempt})" if attempt > 1 else ""
-    why = f": {message}" if (message := reason(event)) else ""
-    return f"{event.time.astimezone():%H:%M:%S} {subject} {event.type.partition('.')[2]}{again}{why}"
-
-
-def reason(event: Event) -> str:
-    """Return why something ended badly, as far as its event tells."""
-    error = event.data.get("error")
-    return str(error.get("message", "")) if isinstance(error, dict) else ""
-
-
-def duration(seconds: float | None) -> str:
-    """Write a duration for people."""
-    if seconds is None:
-        return ""
-    if seconds < _MINUTE:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(int(seconds), _MINUTE)
-    return f"{minutes} min {rest:02} s" if seconds < _HOUR else f"{minutes // _MINUTE} h {minutes % _MINUTE:02} min"
-
-
-def fraction(data: dict[str, Any]) -> float | None:
-    """Return the share of the work that a progress report tells of."""
-    value = data.get("progress")
-    return min(1.0, max(0.0, float(value))) if isinstance(value, int | float) else None
-
-
-def metrics_text(data: dict[str, Any]) -> str:
-    """Write the first few numbers of a metrics report."""
-    metrics = data.get("metrics")
-    numbers = metrics.items() if isinstance(metrics, dict) else ()
-    shown = [f"{name}={value:.4g}" for name, value in numbers if name not in _POSITIONS and isinstance(value, int | float)]
-    return " ".join(shown[:_METRICS_SHOWN])
 
 
 def _status(event: Event) -> str:

@@ -20,7 +20,7 @@ _LISTEN_S = 0.25
 _LINES_MAX = 20
 _LINE_LENGTH_MAX = 500
 _LOUD = frozenset({"warning", "error", "critical"})
-_FRAME = frozenset({"event", "level", "logger", "timestamp"})
+_FRAME = frozenset({"event", "level", "logger", "timestamp", "exception"})
 
 Say = Callable[[str], None]
 

@@ -5,15 +5,14 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from rich.console import Console
-
 from app.client import Client
 from app.commands import exits
-from app.commands.board import duration
 from app.commands.follow import watch
 from app.commands.running import Running, read
 from app.commands.stack import Stack
+from app.commands.terminal import print_line
 from app.commands.up import banner, say, with_stack
+from app.commands.wording import duration
 from app.settings import Settings, load_settings
 from schemas.pipeline import Pipeline
 from schemas.states import PipelineStatus
@@ -32,16 +31,17 @@ async def demo(*, data_dir: Path | None = None, port: int | None = None, keep: b
         keep: Stay up afterwards, until Ctrl-C.
 
     """
-    settings = load_settings(data_dir=data_dir, port=port or 0)
+    settings = load_settings(data_dir=data_dir, port=port)
     if running := read(settings.data_dir):
         say(f"using the Headway at {running.url}")
         return await _show(running.url, settings, running)
-    say("starting Postgres, Valkey, API, scheduler and worker …")
+    if "port" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"port": 0})
 
     async def work(stack: Stack) -> int:
         code = await _show(stack.url, settings, read(stack.data_dir))
         if keep:
-            print(banner(stack), flush=True)  # noqa: T201 - for the person at the terminal
+            print_line(banner(stack))
             await asyncio.Event().wait()
         return code
 
@@ -52,6 +52,8 @@ def training_pipeline() -> dict[str, Any]:
     """The pipeline of the demonstration: 1,797 real handwritten digits, a network that learns to read them."""
     dataset = {"from": "stages.preprocess.result.dataset"}
     checkpoint = {"from": "stages.train.result.best_checkpoint"}
+    # Without the pauses the training would be over before anybody has seen it.
+    training = {"dataset": dataset, "seed": 7, "epoch_delay_s": 0.1}
     cleanup = {"stage": "train", "keep_best_n": KEEP_BEST_N}
     return {
         "name": "demo-digits",
@@ -60,7 +62,7 @@ def training_pipeline() -> dict[str, Any]:
         "start": True,
         "stages": [
             {"name": "preprocess", "task": "preprocess_dataset", "params": {"dataset": "builtin:digits"}},
-            {"name": "train", "task": "train_model", "params": {"dataset": dataset, "seed": 7}, "max_retries": 2},
+            {"name": "train", "task": "train_model", "params": training, "max_retries": 2},
             {"name": "evaluate", "task": "run_evaluation", "params": {"dataset": dataset, "checkpoint": checkpoint}},
             {"name": "cleanup", "task": "cleanup_checkpoints", "params": cleanup, "depends_on": ["evaluate"]},
         ],
@@ -76,7 +78,7 @@ async def _show(url: str, settings: Settings, running: Running | None) -> int:
         pipeline = await client.get(pipeline.uuid)
     if pipeline.status is PipelineStatus.COMPLETED:
         data_dir = Path(running.data_dir) if running else settings.data_dir.resolve()
-        Console(highlight=False, soft_wrap=True).print(_summary(pipeline, data_dir), markup=False)
+        print_line(_summary(pipeline, data_dir))
     return code
 
 

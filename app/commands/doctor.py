@@ -8,17 +8,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-import msgspec
 from cyclopts import Parameter
 from msgspec import Struct
 from pydantic import SecretStr
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from app.commands import exits
-from app.commands.follow import Output
 from app.commands.running import Running, address, open_client, read
+from app.commands.terminal import Output, console, print_json
 from app.db import server
 from app.db.migrate import pending
 from app.db.pool import Pool, connection, open_pool
@@ -51,7 +49,9 @@ class Report(Struct):
     pids: dict[str, int]
 
 
-async def doctor(*, data_dir: Path | None = None, output: Annotated[Output, Parameter(name=["--output", "-o"])] = "table") -> int:
+async def doctor(
+    *, data_dir: Path | None = None, output: Annotated[Output, Parameter(name=["--output", "-o"])] = "table"
+) -> int:
     """Check everything, and say what to do; the exit code is 0 if nothing fails, else 1.
 
     Args:
@@ -61,9 +61,9 @@ async def doctor(*, data_dir: Path | None = None, output: Annotated[Output, Para
     """
     report = await examine(data_dir)
     if output == "json":
-        print(msgspec.json.format(msgspec.json.encode(report)).decode())  # noqa: T201 - data
+        print_json(report)
     else:
-        Console(highlight=False).print(_table(report))
+        console().print(_table(report))
     return exits.COMPLETED if report.ok else exits.FAILED
 
 
@@ -72,7 +72,9 @@ async def examine(data_dir: Path | None) -> Report:
     try:
         settings = load_settings(data_dir=data_dir)
     except SetupError as error:
-        return Report(ok=False, checks=[_python(), Check("settings", "fail", error.detail, "Correct them.")], urls={}, pids={})
+        return Report(
+            ok=False, checks=[_python(), Check("settings", "fail", error.detail, "Correct them.")], urls={}, pids={}
+        )
     running = read(settings.data_dir)
     urls = _urls(settings, running)
     checks = [_python(), Check("settings", "ok", "all valid"), _data_dir(settings), _up(settings, running)]
@@ -116,8 +118,8 @@ def _urls(settings: Settings, running: Running | None) -> dict[str, str]:
         return url.get_secret_value() if url else found
 
     urls = {
-        "database": given(settings.database_url, running and running.database_url),
-        "redis": given(settings.redis_url, running and running.redis_url),
+        "database": given(settings.database_url, running.database_url if running else None),
+        "redis": given(settings.redis_url, running.redis_url if running else None),
     }
     return {name: url for name, url in urls.items() if url}
 
@@ -179,7 +181,9 @@ async def _clock(pool: Pool) -> Check:
     difference_s = (facts.clock - middle).total_seconds()
     detail = f"{difference_s:+.3f} s from Postgres"
     if abs(difference_s) > CLOCK_DIFFERENCE_MAX_S:
-        return Check("clock", "warn", detail, "Only Postgres' clock decides anything, but times shown will mislead: use NTP.")
+        return Check(
+            "clock", "warn", detail, "Only Postgres' clock decides anything, but times shown will mislead: use NTP."
+        )
     return Check("clock", "ok", detail)
 
 
@@ -217,7 +221,9 @@ async def _redis(url: str) -> Check:
         await redis.aclose()
     detail = f"speaks Redis {version}; evicts nothing"
     if not persistence.get("aof_enabled"):
-        return Check("redis", "warn", f"{detail}; keeps no append-only file", "A restart costs seconds: set appendonly yes.")
+        return Check(
+            "redis", "warn", f"{detail}; keeps no append-only file", "A restart costs seconds: set appendonly yes."
+        )
     return Check("redis", "ok", f"{detail}; append-only file is on")
 
 
@@ -231,11 +237,15 @@ async def _api(settings: Settings) -> Check:
     wrong = ", ".join(f"{name}: {outcome}" for name, outcome in checks.items() if outcome != "ok")
     if answer.get("status") == "ready":
         return Check("api", "ok", f"ready at {client.url}")
-    return Check("api", "warn" if answer.get("status") == "degraded" else "fail", wrong or "not ready", "See the others.")
+    return Check(
+        "api", "warn" if answer.get("status") == "degraded" else "fail", wrong or "not ready", "See the others."
+    )
 
 
 def _table(report: Report) -> Table:
     table = Table("", "check", "detail", "what to do", box=None, pad_edge=False)
     for check in report.checks:
-        table.add_row(Text(check.status, style=_STYLE[check.status]), check.name, Text(check.detail), Text(check.advice))
+        table.add_row(
+            Text(check.status, style=_STYLE[check.status]), check.name, Text(check.detail), Text(check.advice)
+        )
     return table

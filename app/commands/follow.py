@@ -2,22 +2,19 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from typing import Literal
+from contextlib import ExitStack
 from uuid import UUID
 
-import msgspec
-from rich.console import Console
 from rich.live import Live
 
 from app.client import Client
 from app.commands import exits
-from app.commands.board import Board, line
+from app.commands.board import Board
+from app.commands.lines import Lines
+from app.commands.terminal import Output, console, print_json, print_line
 from schemas.event import Event
 from schemas.pipeline import Pipeline
 from schemas.states import PIPELINE_TERMINAL
-
-Output = Literal["table", "json"]
 
 
 async def follow(client: Client, uuid: UUID, show: Callable[[Event], None]) -> Pipeline:
@@ -38,25 +35,20 @@ async def watch(client: Client, uuid: UUID, output: Output, timeout_s: float | N
 
     On a terminal that is a live table, elsewhere a line per change; as JSON, a line per event.
     """
-    console = Console(highlight=False, soft_wrap=True)
-    board = Board.of(await client.get(uuid))
-    live: AbstractContextManager[object] = nullcontext()
-    if output == "table" and console.is_terminal:
-        live = Live(board, console=console, refresh_per_second=8)
-
-    def show(event: Event) -> None:
-        board.apply(event)
-        if output == "json":
-            print(msgspec.json.encode(event).decode(), flush=True)  # noqa: T201 - data
-        elif not console.is_terminal and (text := line(event)):
-            print(text, flush=True)  # noqa: T201 - data
-
-    with live:
+    screen = console()
+    with ExitStack() as stack:
+        show: Callable[[Event], None] = print_json
+        if output == "table" and screen.is_terminal:
+            board = Board.of(await client.get(uuid))
+            show = board.apply
+            stack.enter_context(Live(board, console=screen, refresh_per_second=8))
+        elif output == "table":
+            show = Lines().show
         pipeline = await until(client, uuid, show, timeout_s)
     if pipeline is None:
         return timed_out(uuid, timeout_s)
     if output == "table":
-        console.print(ending(pipeline))
+        print_line(ending(pipeline))
     return exits.of_pipeline(pipeline.status)
 
 

@@ -4,16 +4,15 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-import msgspec
 from cyclopts import App, Parameter
-from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from app.commands import exits
-from app.commands.board import duration
-from app.commands.follow import Output, watch
+from app.commands.follow import watch
 from app.commands.running import open_client
+from app.commands.terminal import Output, console, print_json
+from app.commands.wording import duration
 from app.settings import load_settings
 from schemas.pipeline import Pipeline, PipelinePage
 from schemas.stage import Stage
@@ -91,14 +90,14 @@ async def cancel(uuid: UUID, /, *, output: OutputOption = "table") -> int:
 
 def _print(answer: Pipeline | PipelinePage, output: Output, drawn: Table | str) -> None:
     if output == "json":
-        print(msgspec.json.encode(answer).decode())  # noqa: T201 - data
+        print_json(answer)
     else:
-        console = Console(highlight=False, soft_wrap=True)
-        console.print(drawn)
+        console().print(drawn)
 
 
 def _page_table(page: PipelinePage) -> Table:
-    table = Table("uuid", "name", "status", "created", "took", box=None, pad_edge=False)
+    uuid = Column("uuid", no_wrap=True)
+    table = Table(uuid, "name", "status", "created", "took", box=None, pad_edge=False)
     for pipeline in page.items:
         took = _took_s(pipeline.started_at, pipeline.finished_at)
         created = f"{pipeline.created_at.astimezone():%Y-%m-%d %H:%M:%S}"

@@ -5,11 +5,13 @@ import signal
 import socket
 from typing import Annotated
 
+import uvloop
 from cyclopts import Parameter
 
 from app import log
 from app.commands import exits
 from app.commands.running import with_servers
+from app.commands.terminal import print_line
 from app.settings import Settings, load_settings
 
 
@@ -34,19 +36,23 @@ def api(
     return exits.COMPLETED if server.started else exits.FAILED
 
 
-async def scheduler() -> int:
+def scheduler() -> int:
     """Release and dispatch stages until SIGTERM or SIGINT."""
+    return uvloop.run(_schedule(_ready(load_settings())))
+
+
+async def _schedule(settings: Settings) -> int:
     from app.scheduler.loop import run  # noqa: PLC0415
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await run(_ready(load_settings()), stop)
+    await run(settings, stop)
     return exits.COMPLETED
 
 
-async def worker(*, queues: str | None = None, concurrency: int | None = None) -> int:
+def worker(*, queues: str | None = None, concurrency: int | None = None) -> int:
     """Run stages until SIGTERM or SIGINT, then drain: let them finish or write a checkpoint.
 
     Args:
@@ -56,7 +62,7 @@ async def worker(*, queues: str | None = None, concurrency: int | None = None) -
     """
     from workers.worker import run  # noqa: PLC0415
 
-    return await run(_ready(load_settings(worker_queues=queues, worker_concurrency=concurrency)))
+    return uvloop.run(run(_ready(load_settings(worker_queues=queues, worker_concurrency=concurrency))))
 
 
 async def migrate() -> int:
@@ -67,7 +73,7 @@ async def migrate() -> int:
     assert settings.database_url is not None  # with_servers has seen to it
     applied = await apply(settings.database_url.get_secret_value())
     for name in applied:
-        print(name)  # noqa: T201 - data
+        print_line(name)
     return exits.COMPLETED
 
 

@@ -22,6 +22,7 @@ from app.settings import Settings
 HEALTHY_TIMEOUT_S = 60.0
 QUICK_DEATHS_MAX = 3
 _WATCH_S = 0.2
+_SERVER_PAUSE_S = 5.0
 _STOP_S = 15.0
 
 
@@ -104,6 +105,7 @@ class Stack:
                     self._servers[name] = start(), start
                 except SetupError as error:
                     self._say(error.detail)
+                    await asyncio.sleep(_SERVER_PAUSE_S)
                 self._tell()
 
     def _start_children(self) -> None:
@@ -112,7 +114,11 @@ class Stack:
         logs = self.data_dir / "logs"
         logs.mkdir(mode=0o700, exist_ok=True)
         env = self._environment()
-        for name, arguments in {"api": ["api", "--fd", str(fd)], "scheduler": ["scheduler"], "worker": ["worker"]}.items():
+        for name, arguments in {
+            "api": ["api", "--fd", str(fd)],
+            "scheduler": ["scheduler"],
+            "worker": ["worker"],
+        }.items():
             child = self._children[name] = Child(name, arguments, env, logs, self._say)
             self._tasks.append(asyncio.create_task(child.listen()))
             self._tasks.append(asyncio.create_task(child.keep(self._tell)))
@@ -137,7 +143,9 @@ class Stack:
                     self._require_children()
                     await asyncio.sleep(_WATCH_S / 2)
         except TimeoutError:
-            raise SetupError(f"Headway is not healthy after {HEALTHY_TIMEOUT_S:g} s: see {self.data_dir}/logs.") from None
+            raise SetupError(
+                f"Headway is not healthy after {HEALTHY_TIMEOUT_S:g} s: see {self.data_dir}/logs."
+            ) from None
         finally:
             pool.terminate()
 

@@ -10,20 +10,21 @@ import yaml
 from cyclopts import Parameter
 
 from app.commands import exits
-from app.commands.follow import Output, wait, watch
+from app.commands.follow import wait, watch
 from app.commands.running import open_client
+from app.commands.terminal import Output, print_json, print_line
 from app.errors import InvalidRequest
 from app.settings import load_settings
 from schemas.limits import BODY_BYTES_MAX
 
 
-async def submit(  # noqa: PLR0913 - each is an option
+async def submit(
     file: Annotated[str, Parameter(allow_leading_hyphen=True)],
     /,
     *,
     watch_it: Annotated[bool, Parameter(name="--watch")] = False,
     wait_for_it: Annotated[bool, Parameter(name="--wait")] = False,
-    timeout: float | None = None,
+    timeout: float | None = None,  # noqa: ASYNC109 - an option
     dry_run: bool = False,
     output: Annotated[Output, Parameter(name=["--output", "-o"])] = "table",
 ) -> int:
@@ -41,14 +42,13 @@ async def submit(  # noqa: PLR0913 - each is an option
     spec = read_spec(file)
     async with open_client(load_settings()) as client:
         if dry_run:
-            plan = await client.check(spec)
-            print(msgspec.json.format(msgspec.json.encode(plan)).decode())  # noqa: T201 - data
+            print_json(await client.check(spec))
             return exits.COMPLETED
         pipeline = await client.create({**spec, "start": True}, idempotency_key=str(uuid4()))
         if output == "table":
-            print(pipeline.uuid, flush=True)  # noqa: T201 - data
+            print_line(str(pipeline.uuid))
         elif not watch_it:
-            print(msgspec.json.encode(pipeline).decode(), flush=True)  # noqa: T201 - data
+            print_json(pipeline)
         if watch_it:
             return await watch(client, pipeline.uuid, output, timeout)
         return await wait(client, pipeline.uuid, timeout) if wait_for_it else exits.COMPLETED

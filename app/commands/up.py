@@ -8,6 +8,7 @@ from pathlib import Path
 
 from app.commands import exits
 from app.commands.stack import Stack
+from app.commands.terminal import print_line
 from app.settings import Settings, load_settings
 
 
@@ -25,7 +26,7 @@ async def up(*, data_dir: Path | None = None, host: str | None = None, port: int
     settings = load_settings(data_dir=data_dir, host=host, port=port)
 
     async def stay(stack: Stack) -> int:
-        print(banner(stack), flush=True)  # noqa: T201 - for the person at the terminal
+        print_line(banner(stack))
         await asyncio.Event().wait()
         return exits.COMPLETED
 
@@ -41,6 +42,7 @@ async def with_stack(settings: Settings, work: Callable[[Stack], Awaitable[int]]
     stack = Stack(settings, say, hurry)
 
     async def whole() -> int:
+        say("starting …")
         await stack.start()
         return await work(stack)
 

@@ -2,8 +2,8 @@
 
 As root, first choice is a user namespace of its own: there it looks like an ordinary user and still owns its files.
 Where namespaces are forbidden it becomes ``nobody`` and is given its own directory. Neither may walk through closed
-directories (``/root``, somebody's home), so it gets its directory as an open file descriptor, and a copy of the programs
-when it cannot reach the installed ones.
+directories (``/root``, somebody's home), so it gets its directory as an open file descriptor, and a copy of the
+programs when it cannot reach the installed ones.
 """
 
 import os

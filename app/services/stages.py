@@ -15,7 +15,6 @@ from msgspec.structs import replace
 from app.core import references, retry
 from app.db import stages as db
 from app.db.pool import Pool, connection
-from app.errors import Unavailable
 from schemas.stage import (
     Claim,
     Claimed,
@@ -35,23 +34,16 @@ BAD_DATA = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)  # SQL
 
 
 async def claim(pool: Pool, worker: UUID, requests: Sequence[ClaimRequest]) -> Claimed:
-    """queued → running for those of the requests that are still there. Repeat it with the same tokens if in doubt."""
+    """Queued → running for those of the requests that are still there. Repeat it with the same tokens if in doubt."""
     async with connection(pool) as c:
         answer = await db.claim(c, worker, requests, wait=False)
-    by_stage = {request.stage: request for request in requests}
-    for stage in answer.locked:
-        try:
-            async with connection(pool) as c:
-                late = await db.claim(c, worker, [by_stage[stage]], wait=True)
-        except Unavailable:
-            continue  # still locked: its job returns to the queue
-        answer = replace(
-            answer,
-            claims=answer.claims + late.claims,
-            hints=answer.hints + late.hints,
-            worker_lost=answer.worker_lost or late.worker_lost,
-        )
-    return answer
+    by_stage, still_locked = {request.stage: request for request in requests}, []
+    for of_one_pipeline in answer.locked:
+        async with connection(pool) as c:
+            late = await db.claim(c, worker, [by_stage[stage] for stage in of_one_pipeline], wait=True)
+        still_locked += late.locked
+        answer = replace(answer, claims=answer.claims + late.claims, hints=answer.hints + late.hints)
+    return replace(answer, locked=still_locked)
 
 
 async def inputs(pool: Pool, claimed: Claim) -> dict[str, Any]:
@@ -75,31 +67,29 @@ async def complete(pool: Pool, completions: Sequence[Completion]) -> Completed:
     An outcome that Postgres cannot store costs its own stage only: the batch is halved until it stands alone, and it is
     then committed as failed with ``result_invalid``. Stages still in ``locked`` have to be reported again.
     """
-    try:
-        async with connection(pool) as c:
-            answer = await db.complete(c, completions, wait=False)
-    except BAD_DATA:
-        return await _complete_halves(pool, completions)
-    still_locked, by_stage = [], {completion.stage: completion for completion in completions}
-    for stage in answer.locked:
-        try:
-            async with connection(pool) as c:
-                late = await db.complete(c, [by_stage[stage]], wait=True)
-        except Unavailable:
-            still_locked.append(stage)
-        else:
-            answer = replace(answer, hints=answer.hints + late.hints, stale=answer.stale + late.stale)
+    answer = await _complete(pool, completions, wait=False)
+    by_stage, still_locked = {completion.stage: completion for completion in completions}, []
+    for of_one_pipeline in answer.locked:
+        late = await _complete(pool, [by_stage[stage] for stage in of_one_pipeline], wait=True)
+        still_locked += late.locked
+        answer = replace(answer, hints=answer.hints + late.hints, stale=answer.stale + late.stale)
     return replace(answer, locked=still_locked)
 
 
-async def _complete_halves(pool: Pool, completions: Sequence[Completion]) -> Completed:
-    if len(completions) == 1:
-        return await complete(pool, [_result_invalid(completions[0])])
+async def _complete(pool: Pool, completions: Sequence[Completion], *, wait: bool) -> Completed:
+    try:
+        async with connection(pool) as c:
+            return await db.complete(c, completions, wait=wait)
+    except BAD_DATA:
+        if len(completions) == 1:
+            return await _complete(pool, [_result_invalid(completions[0])], wait=wait)
     middle = len(completions) // 2
-    first = await complete(pool, completions[:middle])
-    second = await complete(pool, completions[middle:])
+    first = await _complete(pool, completions[:middle], wait=wait)
+    second = await _complete(pool, completions[middle:], wait=wait)
     return Completed(
-        hints=first.hints + second.hints, locked=first.locked + second.locked, stale=first.stale + second.stale
+        hints=first.hints + second.hints,
+        locked=first.locked + second.locked,
+        stale=first.stale + second.stale,
     )
 
 
@@ -120,18 +110,15 @@ async def release(pool: Pool, pipeline_ids: Iterable[int]) -> Released:
         answer = await db.release(c, pipeline_ids, batch=RELEASE_BATCH, wait=False)
     still_locked = []
     for pipeline_id in answer.locked:
-        try:
-            async with connection(pool) as c:
-                late = await db.release(c, [pipeline_id], batch=RELEASE_BATCH, wait=True)
-        except Unavailable:
-            still_locked.append(pipeline_id)
-        else:
-            answer = replace(
-                answer,
-                hints=answer.hints + late.hints,
-                queued=answer.queued + late.queued,
-                more=answer.more + late.more,
-            )
+        async with connection(pool) as c:
+            late = await db.release(c, [pipeline_id], batch=RELEASE_BATCH, wait=True)
+        still_locked += late.locked
+        answer = replace(
+            answer,
+            hints=answer.hints + late.hints,
+            queued=answer.queued + late.queued,
+            more=answer.more + late.more,
+        )
     return replace(answer, locked=still_locked)
 
 

@@ -128,12 +128,13 @@ async def _watch(supervisor: _Supervisor, mark: str, began: float) -> Exit:
         said, notes = await _listen(supervisor.report)
     except asyncio.CancelledError:
         supervisor.control.close()
-        await _listen(supervisor.report)  # The loop is closing: see the stage to its end.
+        await _listen(supervisor.report)  # The loop is closing: first see the stage to its end.
+        supervisor.program.wait()
         raise
     finally:
         supervisor.control.close()
         supervisor.report_transport.close()
-    code = supervisor.program.wait()  # It has ended: the kernel has closed its end of the report.
+    code = supervisor.program.wait()  # At once: the kernel has already closed its end of the report.
     seconds = time.monotonic() - began
     if "exit" in said:
         return Exit(seconds=seconds, **said["exit"])

@@ -15,10 +15,19 @@ from workers.executors.base import Launch
 PRELUDE = """
 import os, signal, sys, time
 
-def say(word="here"):
+def say(word):
     global line
-    line = os.open({lifeline!r}, os.O_WRONLY)
-    os.write(line, f"{{word}} {{os.getpid()}}\\n".encode())
+    line = os.open("lifeline", os.O_WRONLY)
+    os.write(line, f"{word} {os.getpid()}\\n".encode())
+
+def wait_for_go():
+    with open("go") as go: go.readline()
+
+def forever():
+    while True: signal.pause()
+
+def ignore_sigterm():
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 def daemonise():
     os.fork() and os._exit(0)
@@ -26,9 +35,11 @@ def daemonise():
     os.fork() and os._exit(0)
     os.closerange(0, 3)
 
-def forever():
-    while True:
-        signal.pause()
+def leave_behind():
+    if os.fork() == 0: say("child"); forever()
+    if os.fork() == 0: os.setsid(); say("setsid"); forever()
+    if os.fork() == 0: daemonise(); ignore_sigterm(); say("daemon"); forever()
+
 """
 
 
@@ -46,41 +57,47 @@ class Lifeline:
         self.poll = select.poll()
         self.poll.register(self.end, select.POLLIN)
 
-    def hear(self, *words: str) -> dict[str, int]:
-        """Wait until each of the words has been said; return who said it."""
-        heard = {}
-        while heard.keys() != set(words):
+    async def hear(self, *words: str) -> None:
+        """Wait until all of the words have been said."""
+        await asyncio.to_thread(self.hear_now, *words)
+
+    def hear_now(self, *words: str) -> None:
+        heard = set()
+        while heard != set(words):
             assert self.poll.poll(20_000), f"heard only {heard}"
-            lines = os.read(self.end, 4096).decode().splitlines()
-            assert lines, f"all have ended, and said only {heard}"
-            heard.update((word, int(pid)) for word, pid in map(str.split, lines))
-        return heard
+            said = os.read(self.end, 4096).decode()
+            assert said, f"all have ended and said only {heard}"
+            heard |= {line.split()[0] for line in said.splitlines()}
 
     def is_cut(self, *, within_s: float = 0) -> bool:
-        """Tell whether every process that ever spoke, and all their descendants, have ended."""
+        """Tell whether every process that has spoken, and all that descend from it, have ended."""
         return bool(self.poll.poll(within_s * 1000)) and os.read(self.end, 4096) == b""
 
 
 @pytest.fixture
 def lifeline(tmp_path) -> Iterator[Lifeline]:
-    line = Lifeline(tmp_path / "lifeline")
-    yield line
-    os.close(line.end)
+    lifeline = Lifeline(tmp_path / "lifeline")
+    yield lifeline
+    os.close(lifeline.end)
 
 
 @pytest.fixture
-def script(tmp_path) -> Callable[..., Launch]:
-    """Make a launch of some lines of Python."""
+def go(tmp_path) -> Iterator[Callable[[], None]]:
+    """Let the stage go on that waits for it."""
+    os.mkfifo(tmp_path / "go")
+    end = os.open(tmp_path / "go", os.O_RDWR)
+    yield lambda: os.write(end, b"go\n")
+    os.close(end)
+
+
+@pytest.fixture
+def stage(tmp_path) -> Callable[..., Launch]:
+    """Make the launch of a stage from some lines of Python."""
 
     def make(code: str, *, log_bytes_max: int = 1_000_000, name: str = "stage") -> Launch:
-        path = tmp_path / f"{name}.py"
-        path.write_text(PRELUDE.format(lifeline=str(tmp_path / "lifeline")) + code)
-        return Launch(
-            argv=[sys.executable, "-I", "-S", str(path)],
-            env={"NAME": name},
-            cwd=tmp_path,
-            log_path=tmp_path / f"{name}.log",
-            log_bytes_max=log_bytes_max,
-        )
+        script = tmp_path / f"{name}.py"
+        script.write_text(PRELUDE + code)
+        argv = [sys.executable, "-I", "-S", str(script)]
+        return Launch(argv, {}, tmp_path, tmp_path / f"{name}.log", log_bytes_max)
 
     return make

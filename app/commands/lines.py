@@ -1,0 +1,44 @@
+"""The story of a pipeline where there is no terminal: a line per change of state, and one per quarter of a stage."""
+
+from app.commands.terminal import print_line
+from app.commands.wording import fraction, metrics_text, reason
+from schemas.event import Event, LiveType
+
+_QUARTER = 25
+
+
+class Lines:
+    """Prints events as lines: time, who, what, why."""
+
+    def __init__(self) -> None:
+        self._metrics: dict[str | None, str] = {}
+        self._quarters: dict[str | None, int] = {}
+
+    def show(self, event: Event) -> None:
+        """Print one event, if it is worth a line."""
+        if text := self._text(event):
+            print_line(f"{event.time.astimezone():%H:%M:%S} {event.subject or 'pipeline'} {text}")
+
+    def _text(self, event: Event) -> str | None:
+        if event.id is not None:
+            self._quarters.pop(event.subject, None)
+            return _change(event)
+        if event.type == LiveType.STAGE_METRICS:
+            self._metrics[event.subject] = metrics_text(event.data)
+        elif event.type == LiveType.STAGE_PROGRESS:
+            return self._progress(event)
+        return None
+
+    def _progress(self, event: Event) -> str | None:
+        percent = int(100 * (fraction(event.data) or 0))
+        if percent // _QUARTER <= self._quarters.get(event.subject, 0):
+            return None
+        self._quarters[event.subject] = percent // _QUARTER
+        return f"{percent} % {self._metrics.get(event.subject, '')}".rstrip()
+
+
+def _change(event: Event) -> str:
+    attempt = event.data.get("attempt", 1)
+    again = f" (attempt {attempt})" if attempt > 1 else ""
+    why = f": {message}" if (message := reason(event)) else ""
+    return f"{event.type.partition('.')[2]}{again}{why}"

@@ -1,0 +1,138 @@
+"""The OpenAPI document is valid, complete, and tells the truth."""
+
+import re
+
+import httpx2
+import jsonschema_rs
+import msgspec
+import pytest
+
+from app.api import examples
+from app.api.openapi import STRUCTS, document
+from app.asgi import create_app
+from schemas.pipeline import Pipeline, PipelinePage, PipelineProgress, PipelineSpec
+
+DECODED = {
+    "createPipeline": Pipeline,
+    "getPipeline": Pipeline,
+    "startPipeline": Pipeline,
+    "cancelPipeline": Pipeline,
+    "listPipelines": PipelinePage,
+    "getPipelineStatus": PipelineProgress,
+}
+
+
+@pytest.fixture
+def contract(settings):
+    return document(create_app(settings))
+
+
+def operations(contract):
+    return {
+        operation["operationId"]: operation for path in contract["paths"].values() for operation in path.values()
+    }
+
+
+def references(value):
+    match value:
+        case {"$ref": str(reference)}:
+            yield reference
+        case dict():
+            for inner in value.values():
+                yield from references(inner)
+        case list():
+            for inner in value:
+                yield from references(inner)
+
+
+async def test_the_document_is_served_at_both_addresses_and_is_openapi_3_1(client, contract):
+    for path in ("/schema", "/schema/openapi.json"):
+        assert (await client.get(path)).json() == msgspec.json.decode(msgspec.json.encode(contract))
+    assert contract["openapi"].startswith("3.1")
+
+
+def test_every_reference_leads_somewhere(contract):
+    for reference in references(contract):
+        place = contract
+        for step in reference.removeprefix("#/").split("/"):
+            place = place[step]
+    assert len(list(references(contract))) > 20
+
+
+def test_every_schema_is_a_schema(contract):
+    for name, schema in contract["components"]["schemas"].items():
+        jsonschema_rs.meta.validate(schema)
+        for pattern in re.findall(r"'pattern': '([^']*)'", str(schema)):
+            assert r"\Z" not in pattern, name
+
+
+def test_every_operation_has_an_id_a_sentence_an_example_and_says_how_it_fails(contract):
+    for name, operation in operations(contract).items():
+        assert operation["summary"], name
+        assert operation["description"], name
+        assert operation["responses"]["default"] == {"$ref": "#/components/responses/Problem"}, name
+        assert "400" not in operation["responses"], name
+        contents = next(iter(operation["responses"].values())).get("content", {})
+        assert all("example" in content for content in contents.values()), name
+        assert contents or name == "deletePipeline", name
+
+
+def test_examples_are_what_they_stand_for(contract):
+    msgspec.convert(examples.PIPELINE_SPEC, PipelineSpec)
+    for name, operation in operations(contract).items():
+        for status, answer in operation["responses"].items():
+            for media_type, content in answer.get("content", {}).items():
+                if media_type == "application/json" and status != "default" and "example" in content:
+                    schema = content["schema"] | {"components": contract["components"]}
+                    jsonschema_rs.validate(schema, content["example"])
+    for name, struct in DECODED.items():
+        msgspec.convert(examples.ANSWERS[name], struct)
+
+
+def test_bodies_and_answers_are_the_structs_that_decode_them(contract):
+    schemas = contract["components"]["schemas"]
+    assert {struct.__name__ for struct in STRUCTS} <= set(schemas)
+    created = operations(contract)["createPipeline"]
+    assert created["requestBody"]["content"]["application/json"]["schema"]["$ref"].endswith("/PipelineSpec")
+    assert created["responses"]["201"]["content"]["application/json"]["schema"]["$ref"].endswith("/Pipeline")
+    assert schemas["PipelineSpec"]["additionalProperties"] is False
+    assert schemas["PipelineSpec"]["properties"]["priority"] == {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 10,
+        "default": 5,
+    }
+
+
+def test_parameters_are_the_known_ones_and_never_null(contract):
+    parameters = {parameter["name"] for parameter in operations(contract)["listPipelines"]["parameters"]}
+    assert parameters == {"status", "name", "label", "created_after", "cursor", "limit", "sort"}
+    assert "null" not in str([operation.get("parameters") for operation in operations(contract).values()])
+
+
+async def test_answers_match_their_schemas(client, submit, contract):
+    pipeline = await submit(start=True)
+    base = "/api/v1/pipelines"
+    for operation, path in {
+        "getPipeline": f"{base}/{pipeline['uuid']}",
+        "getPipelineStatus": f"{base}/{pipeline['uuid']}/status",
+        "listPipelines": base,
+        "listTaskTypes": "/api/v1/task-types",
+        "getLiveness": "/livez",
+        "getReadiness": "/readyz",
+    }.items():
+        schema = operations(contract)[operation]["responses"]["200"]["content"]["application/json"]["schema"]
+        answer = await client.get(path)
+        jsonschema_rs.validate(schema | {"components": contract["components"]}, answer.json())
+    problem = contract["components"]["responses"]["Problem"]["content"]["application/problem+json"]
+    for body in (problem["example"], (await client.get("/nothing")).json()):
+        jsonschema_rs.validate(problem["schema"] | {"components": contract["components"]}, body)
+
+
+async def test_the_page_shows_every_operation_and_asks_nobody_else(client, contract):
+    page = await client.get("/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    for path in contract["paths"]:
+        assert path in page.text
+    assert not re.search(r"<(script|link|img|iframe)|(src|href)=.?(https?:)?//|@import|url\(", page.text)
+    assert isinstance(client, httpx2.AsyncClient)

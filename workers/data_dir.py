@@ -1,0 +1,37 @@
+"""The data directory: which installation it belongs to is written in it, so that no other's work is mixed in."""
+
+import os
+from pathlib import Path
+from uuid import UUID
+
+from app.errors import SetupError
+
+NAME = "installation"
+
+
+def require_data_dir(data_dir: Path, installation: UUID) -> None:
+    """Make the directory this installation's, or check that it is.
+
+    Raises:
+        SetupError: it belongs to another installation, or cannot be written.
+
+    """
+    marker = data_dir / NAME
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mine = data_dir / f".{NAME}.{os.getpid()}"
+        mine.write_text(f"{installation}\n", "utf-8")
+        try:
+            os.link(mine, marker)  # the first one wins, whole, among any number of hosts
+        except FileExistsError:
+            pass
+        finally:
+            mine.unlink()
+        found = marker.read_text("utf-8").strip()
+    except OSError as error:
+        raise SetupError(f"The data directory {data_dir} cannot be used: {error.strerror}.") from None
+    if found != str(installation):
+        raise SetupError(
+            f"The data directory {data_dir} belongs to installation {found}, and the database to {installation}. "
+            "Set HEADWAY_DATA_DIR and HEADWAY_DATABASE_URL so that they belong together."
+        )
