@@ -26,7 +26,7 @@ GRACE_S = 5
 """How long requests may take to end when the server stops; event streams end at once."""
 
 
-def create_app(settings: Settings, *, heartbeat_s: float = HEARTBEAT_S) -> Litestar:
+def create_app(settings: Settings) -> Litestar:
     """Build the application; its lifespan opens what it needs and closes it again.
 
     Raises:
@@ -46,7 +46,7 @@ def create_app(settings: Settings, *, heartbeat_s: float = HEARTBEAT_S) -> Lites
             docs.docs,
         ],
         lifespan=[_lifespan],
-        state=State({"settings": settings, "heartbeat_s": heartbeat_s}),
+        state=State({"settings": settings, "heartbeat_s": HEARTBEAT_S}),
         guards=[auth.authorise],
         before_request=require_known_query,
         exception_handlers={Exception: problems.problem_response},

@@ -12,6 +12,7 @@ makes up for the one and the claim in Postgres for the other. Keys, below the pr
 The bodies are arq's, under arq's own ``arq:job:`` keys, packed with MessagePack and never with pickle.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
@@ -157,7 +158,9 @@ class JobQueue:
     async def wait(self, slots: Iterable[Slot], queues: Iterable[Queue], timeout_s: float) -> None:
         """Block until there may be work on one of these queues, or the time is over; needs a blocking client."""
         queues = list(queues)
-        await self.redis.bzpopmin([self._key("wake", queue, slot) for slot in slots for queue in queues], timeout_s)
+        markers = [self._key("wake", queue, slot) for slot in slots for queue in queues]
+        async with asyncio.timeout(timeout_s + 5):  # should the server vanish without a word
+            await self.redis.bzpopmin(markers, timeout_s)
 
     async def hint(self, hints: Iterable[Hint]) -> None:
         """Say on the event stream that these pipelines have news."""

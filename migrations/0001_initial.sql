@@ -664,7 +664,7 @@ END $$;
 
 CREATE FUNCTION beat_worker(worker uuid, lease_timeout_s double precision, held jsonb) RETURNS json LANGUAGE plpgsql AS $$
 -- Renews a worker's lease and compares notes with it. `lost`: the lease was already taken, stop everything. `cancelled`:
--- held, and to be stopped. `fenced`: held, but no longer the worker's. `strangers`: the worker's for a whole lease,
+-- lease tokens that are held, and to be stopped. `fenced`: held, but no longer the worker's. `strangers`: the worker's for a whole lease,
 -- but not held, so a claim whose answer got lost; the worker hands them back.
 DECLARE
     moment timestamptz := clock_timestamp();
@@ -684,8 +684,8 @@ BEGIN
         )
         SELECT json_build_object(
                    'lost', false,
-                   'cancelled', coalesce(json_agg(h.stage) FILTER (WHERE h.stage IS NOT NULL AND m.cancelled), '[]'),
-                   'fenced', coalesce(json_agg(h.stage) FILTER (WHERE m.uuid IS NULL), '[]'),
+                   'cancelled', coalesce(json_agg(h.lease_token) FILTER (WHERE h.stage IS NOT NULL AND m.cancelled), '[]'),
+                   'fenced', coalesce(json_agg(h.lease_token) FILTER (WHERE m.uuid IS NULL), '[]'),
                    'strangers', coalesce(json_agg(json_build_object(
                        'stage', m.uuid, 'attempt', m.attempt, 'lease_token', m.lease_token)) FILTER (
                        WHERE h.stage IS NULL AND m.started_at < moment - lease_timeout_s * interval '1 second'), '[]'))

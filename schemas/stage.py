@@ -182,7 +182,10 @@ class Stranger(Struct, frozen=True):
 
 
 class Beat(Struct, frozen=True, kw_only=True):
-    """The answer to a heartbeat; ``lost`` means that the lease was taken and everything must stop."""
+    """The answer to a heartbeat; ``lost`` means that the lease was taken and everything must stop.
+
+    ``cancelled`` and ``fenced`` are lease tokens of attempts to stop.
+    """
 
     lost: bool
     cancelled: list[UUID] = []

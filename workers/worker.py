@@ -26,13 +26,13 @@ from app.queue import REDIS_AWAY, STAGE_FUNCTION, Job, JobQueue, open_redis, req
 from app.services import stages, tasks, workers
 from app.settings import Settings
 from schemas.queue import QUEUES_BY_PRIORITY, Queue, Slot
-from schemas.stage import Beat, Claim, Claimed, ClaimRequest, Completion
+from schemas.stage import Beat, Claimed, ClaimRequest, Completion
 from schemas.states import Outcome
 from workers.completer import Completer
 from workers.data_dir import require_data_dir
 from workers.lease import KILL_SHARE, Lease
 from workers.publish import publish_hints
-from workers.room import Room, Stop
+from workers.room import Attempt, Room, Stop
 from workers.stage import StageRunner
 from workers.tasks import BUILT_IN, task_type
 
@@ -58,7 +58,6 @@ class HeadwayWorker(Worker):
         self.running: dict[Slot, set[asyncio.Task[None]]] = {slot: set() for slot in Slot}
         self.slot_freed = {slot: asyncio.Event() for slot in Slot}
         self.draining = asyncio.Event()
-        self.ended = asyncio.Event()
         self.exit_code = 0
         super().__init__(
             [func(self.runner.run, name=STAGE_FUNCTION, timeout=NEVER_S, keep_result=0, max_tries=1)],
@@ -82,7 +81,6 @@ class HeadwayWorker(Worker):
         await self._finish_running()
         await self.runner.completer.drained()
         listening.cancel()
-        self.ended.set()
 
     async def _serve(self, slot: Slot) -> None:
         """Fill the free slots of one kind, again and again."""
@@ -116,7 +114,7 @@ class HeadwayWorker(Worker):
         requests = {job.stage: ClaimRequest(job.stage, job.dispatch_token, uuid4()) for job in jobs}
         answer = await self._claim(list(requests.values()))
         for claim in answer.claims:
-            running = asyncio.create_task(self._run(claim))
+            running = asyncio.create_task(self._run(self.room.hold(claim)))
             self.running[slot].add(running)
             running.add_done_callback(lambda task: self._free(slot, task))
         locked = set(chain.from_iterable(answer.locked))
@@ -136,11 +134,10 @@ class HeadwayWorker(Worker):
                 log.warning("claims_wait_for_postgres", count=len(requests), error=str(error))
                 await asyncio.sleep(OUTAGE_PAUSE_S * random.uniform(0.8, 1.2))
 
-    async def _run(self, claim: Claim) -> None:
-        job_id = f"{claim.stage}:{claim.attempt}"
+    async def _run(self, attempt: Attempt) -> None:
         function = self.functions[STAGE_FUNCTION]
         assert isinstance(function, Function)
-        await function.coroutine({**self.ctx, "job_id": job_id, "attempt": self.room.hold(claim)})
+        await function.coroutine({**self.ctx, "attempt": attempt})
 
     def _free(self, slot: Slot, task: asyncio.Task[None]) -> None:
         self.running[slot].discard(task)
@@ -159,11 +156,10 @@ class HeadwayWorker(Worker):
         """Stop what the beat says to stop, and hand back attempts that we know nothing of."""
         if beat.lost:
             self.lost()
-        by_stage = {attempt.claim.stage: attempt for attempt in self.room.attempts.values()}
-        for reason, named in ((Stop.CANCEL, beat.cancelled), (Stop.FENCED, beat.fenced)):
-            for stage in named:
-                if stage in by_stage:
-                    by_stage[stage].stop(reason)
+        for reason, lease_tokens in ((Stop.CANCEL, beat.cancelled), (Stop.FENCED, beat.fenced)):
+            for lease_token in lease_tokens:
+                if attempt := self.room.attempts.get(lease_token):
+                    attempt.stop(reason)
         for stranger in beat.strangers:
             if stranger.lease_token not in self.room.attempts:
                 error = {"code": "lost_worker", "message": "The worker does not know of this attempt."}

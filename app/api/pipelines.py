@@ -1,5 +1,6 @@
 """``/api/v1/pipelines``: submit, list, look, start, cancel, delete."""
 
+import asyncio
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -13,6 +14,7 @@ from app.api.body import read_json
 from app.api.dispatch import after_commit
 from app.api.events import stream_events
 from app.api.state import ApiState
+from app.artifacts import remove_artifacts
 from app.core.plan import Plan, plan
 from app.errors import Fault, InvalidRequest
 from app.services import pipelines, tasks
@@ -64,7 +66,7 @@ async def create_pipeline(
 
 
 @get("/", operation_id="listPipelines", summary="List pipelines")
-async def list_pipelines(  # noqa: PLR0913 - each is a query parameter
+async def list_pipelines(
     state: ApiState,
     *,
     status: FromQuery[list[PipelineStatus] | None] = None,
@@ -118,8 +120,10 @@ async def cancel_pipeline(state: ApiState, uuid: PipelineId) -> Pipeline:
 
 @delete("/{uuid:uuid}", operation_id="deletePipeline", summary="Delete a pipeline")
 async def delete_pipeline(state: ApiState, uuid: PipelineId) -> None:
-    """Remove a pipeline that has ended or was never started; 409 while it is under way."""
+    """Remove a pipeline that has ended or was never started, its artifacts with it; 409 while it is under way."""
     await pipelines.delete(state.pool, uuid)
+    state.broadcaster.look([uuid])  # its streams end
+    await asyncio.to_thread(remove_artifacts, state.settings.data_dir, uuid)
 
 
 def _dry_run(planned: Plan) -> Response[Any]:

@@ -22,6 +22,7 @@ _LOOKS = {
     StageStatus.SKIPPED: ("↷", "dim"),
     StageStatus.CANCELLED: ("■", "magenta"),
 }
+_BAR_WIDTH = 16
 
 
 @dataclass
@@ -85,20 +86,21 @@ class Board:
         table = Table(title=self.name, title_justify="left", title_style="bold", box=None, pad_edge=False)
         table.add_column("stage", no_wrap=True)
         table.add_column("status", no_wrap=True)
-        table.add_column("progress", width=20)
-        table.add_column("attempt", justify="right")
-        table.add_column("elapsed", justify="right")
-        table.add_column("latest", overflow="ellipsis", no_wrap=True)
+        table.add_column("progress", width=_BAR_WIDTH)
+        table.add_column("attempt", justify="right", no_wrap=True)
+        table.add_column("elapsed", justify="right", no_wrap=True, min_width=8)
+        # The only one that may be cut: where a column may not wrap, rich cuts all of them.
+        table.add_column("latest")
         for name, row in self.rows.items():
             glyph, style = _LOOKS[row.status]
-            bar = ProgressBar(total=1.0, completed=row.progress or 0.0, width=20)
+            bar = ProgressBar(total=1.0, completed=row.progress or 0.0, width=_BAR_WIDTH)
             table.add_row(
                 Text(name),
                 Text(f"{glyph} {row.status}", style=style),
                 bar if row.status in {StageStatus.RUNNING, StageStatus.COMPLETED} else "",
                 str(row.attempt or ""),
                 duration(row.elapsed_s()),
-                Text(row.latest),
+                Text(row.latest, no_wrap=True, overflow="ellipsis"),
             )
         return table
 

@@ -2,9 +2,10 @@
 
 from app.commands.terminal import print_line
 from app.commands.wording import fraction, metrics_text, reason
-from schemas.event import Event, LiveType
+from schemas.event import Event, EventType, LiveType
 
 _QUARTER = 25
+_NO_MORE = 100
 
 
 class Lines:
@@ -21,7 +22,8 @@ class Lines:
 
     def _text(self, event: Event) -> str | None:
         if event.id is not None:
-            self._quarters.pop(event.subject, None)
+            # A report may come after the end of its stage, and is no news then.
+            self._quarters[event.subject] = 0 if event.type == EventType.STAGE_STARTED else _NO_MORE
             return _change(event)
         if event.type == LiveType.STAGE_METRICS:
             self._metrics[event.subject] = metrics_text(event.data)

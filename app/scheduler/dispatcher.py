@@ -25,7 +25,7 @@ class Dispatcher:
         await self.queue.put_back_stale()
         if await self.queue.is_complete():
             return await self._page(MIN_AGE_S)
-        log.warning("redis_is_new", doing="dispatch all queued stages again")
+        log.info("redis_is_new", doing="dispatch all queued stages")
         self._after, added = stages.FIRST, await self._page(0)
         while self._after != stages.FIRST:
             added += await self._page(0)

@@ -65,7 +65,12 @@ async def test_the_right_token_opens_and_is_told_nowhere(guarded, serve, capfd):
 
 async def test_without_a_token_web_pages_from_elsewhere_are_refused(client):
     body = {"name": "n", "stages": [{"name": "a", "task": "learn"}]}
-    for origin in ["https://evil.example", "null", "http://127.0.0.1.evil.example", "http://localhost.evil.example:8700"]:
+    for origin in [
+        "https://evil.example",
+        "null",
+        "http://127.0.0.1.evil.example",
+        "http://localhost.evil.example:8700",
+    ]:
         answer = await client.post("/api/v1/pipelines", json=body, headers={"origin": origin})
         assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), origin
     for origin in ["http://localhost:5173", "http://127.0.0.1:8700", "http://[::1]:8700"]:

@@ -64,7 +64,11 @@ REFUSED = {
     "a NUL in the name": (spec(name="a\0b"), "bad_character", "/name"),
     "a NUL in a label": (spec(labels={"team": "\0"}), "bad_character", "/labels/team"),
     "a NUL in a param": (spec(stage(params={"note": "\0"})), "bad_character", "/stages/0/params/note"),
-    "a NUL in a param's key": (spec(stage(params={"anything": {"\0": 1}})), "bad_character", "/stages/0/params/anything"),
+    "a NUL in a param's key": (
+        spec(stage(params={"anything": {"\0": 1}})),
+        "bad_character",
+        "/stages/0/params/anything",
+    ),
     "an integer of 400 digits": (
         spec(stage(params={"anything": 10**399})),
         "param_invalid",

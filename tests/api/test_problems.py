@@ -1,8 +1,13 @@
 """Every answer that is not 2xx is a problem document, whoever refused."""
 
-import asyncpg
-import pytest
+import asyncio
 
+import httpx2
+import pytest
+from pydantic import SecretStr
+
+from app.db.migrate import migrate
+from app.embedded import start_postgres
 from app.errors import Unavailable
 from app.services import pipelines
 
@@ -67,19 +72,25 @@ async def test_an_outage_of_postgres_says_when_to_come_back(client, monkeypatch)
     assert int(answer.headers["retry-after"]) > 0
 
 
-async def test_a_database_that_goes_away_is_such_an_outage(client, pool, postgres):
-    database = await pool.fetchval("SELECT current_database()")
-    elsewhere = await asyncpg.connect(postgres.url)
-    await elsewhere.execute(f"ALTER DATABASE {database} ALLOW_CONNECTIONS false")
-    await elsewhere.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", database)
-    answer = await client.get("/api/v1/pipelines")
-    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
-    ready = await client.get("/readyz")
-    assert (ready.status_code, ready.headers["content-type"]) == (503, "application/problem+json")
-    assert (await client.get("/livez")).status_code == 200
-    await elsewhere.execute(f"ALTER DATABASE {database} ALLOW_CONNECTIONS true")
-    await elsewhere.close()
-    assert (await client.get("/api/v1/pipelines")).status_code == 200
+async def test_a_postgres_that_goes_away_and_comes_back_is_such_an_outage(settings, serve, tmp_path):
+    postgres = await asyncio.to_thread(start_postgres, tmp_path, durable=False)
+    await migrate(postgres.url)
+    settings = settings.model_copy(update={"database_url": SecretStr(postgres.url)})
+    try:
+        async with serve(settings) as (_, url), httpx2.AsyncClient(base_url=url, timeout=20) as client:
+            assert (await client.get("/readyz")).status_code == 200
+            await asyncio.to_thread(postgres.stop)
+            for _ in range(3):
+                answer = await client.get("/api/v1/pipelines")
+                assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+            ready = await client.get("/readyz")
+            assert (ready.status_code, ready.headers["content-type"]) == (503, "application/problem+json")
+            assert ready.json()["checks"]["postgres"] != "ok"
+            assert (await client.get("/livez")).status_code == 200
+            postgres = await asyncio.to_thread(start_postgres, tmp_path, durable=False)
+            assert (await client.get("/api/v1/pipelines")).status_code == 200
+    finally:
+        await asyncio.to_thread(postgres.stop)
 
 
 @pytest.mark.parametrize("sent", ["abc-123", "x" * 64])

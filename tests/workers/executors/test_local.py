@@ -90,10 +90,14 @@ async def test_a_wait_that_was_cancelled_can_be_repeated(stage, lifeline):
 # What a stage is given
 
 
-async def test_a_stage_sees_the_environment_of_its_launch_and_no_other(stage, monkeypatch):
+async def test_a_stage_sees_the_environment_of_its_launch_and_no_other(stage, lifeline, go, monkeypatch):
     monkeypatch.setenv("HEADWAY_DATABASE_URL", "postgresql://secret")
-    launch = replace(stage("print(dict(os.environ))"), env={"A": "ä\n=b", "EMPTY": ""})
-    await run(launch)
+    launch = replace(stage("say('main'); wait_for_go(); print(dict(os.environ))"), env={"A": "ä\n=b", "EMPTY": ""})
+    process = await local.start(launch)
+    await lifeline.hear("main")
+    assert "secret" not in of_process(process.handle, "environ")
+    go()
+    await process.wait()
     seen = ast.literal_eval(launch.log_path.read_text())
     seen.pop("LC_CTYPE", None)  # An interpreter in the C locale sets it for itself.
     assert seen.pop(local.MARK)
@@ -156,8 +160,9 @@ async def test_a_process_that_forks_on_and_on_is_caught(stage, lifeline, go):
     assert lifeline.is_cut()
 
 
-async def test_a_stage_that_waited_for_its_children_needs_no_kill(stage):
-    exit_ = await run(stage("if os.fork() == 0: os._exit(0)\nos.wait()"))
+@pytest.mark.parametrize("waited_for", [0, os.WNOWAIT])
+async def test_children_that_have_ended_by_themselves_need_no_kill(stage, waited_for):
+    exit_ = await run(stage(f"if os.fork() == 0: os._exit(0)\nos.waitid(os.P_ALL, 0, os.WEXITED | {waited_for})"))
     assert (exit_.exit_code, exit_.killed) == (0, False)
 
 
@@ -184,9 +189,13 @@ async def test_a_supervisor_takes_the_order_to_end_from_its_worker_alone(stage, 
 async def test_a_stage_that_kills_its_supervisor_takes_nobody_with_it(stage, lifeline, go):
     neighbour = await local.start(stage("time.sleep(60)", name="neighbour"))
     process = await local.start(
-        stage("leave_behind(); say('main'); wait_for_go(); os.kill(os.getppid(), signal.SIGKILL); forever()"),
+        stage(
+            "leave_behind()\n"
+            "if os.fork() == 0: say('renamed'); os.set_inheritable(line, True); os.execve('/bin/sleep', ['sleep', '60'], {})\n"
+            "say('main'); wait_for_go(); os.kill(os.getppid(), signal.SIGKILL); forever()",
+        ),
     )
-    await lifeline.hear(*LEFT_BEHIND, "main")
+    await lifeline.hear(*LEFT_BEHIND, "renamed", "main")
     go()
     exit_ = await process.wait()
     assert (exit_.exit_code, exit_.signal, exit_.killed) == (None, signal.SIGKILL, True)
@@ -217,7 +226,8 @@ async def main():
 
 def start_worker(launch: Launch, loop: str = "uvloop") -> subprocess.Popen[bytes]:
     command = [sys.executable, "-c", WORKER, loop, launch.argv[-1]]
-    return subprocess.Popen(command, env={"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE)
+    env = {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, start_new_session=True)
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
@@ -227,7 +237,7 @@ def test_nothing_outlives_its_worker(stage, lifeline, loop, number):
     with start_worker(launch, loop) as worker:
         supervisor = os.pidfd_open(int(worker.stdout.readline()))
         lifeline.hear_now(*LEFT_BEHIND, "main")
-        worker.send_signal(number)
+        os.killpg(worker.pid, number)
     assert worker.returncode == -number
     assert lifeline.is_cut(within_s=10)
     assert select.select([supervisor], [], [], 10)[0]
@@ -277,6 +287,17 @@ async def test_a_log_that_is_too_long_keeps_its_beginning_and_its_end(stage):
     marker = b"\n[headway: %d bytes left out]\n" % (1_000_000 - 100_000 - TAIL)
     assert launch.log_path.read_bytes() == numbers(1_000_000)[:100_000] + marker + numbers(1_000_000)[-TAIL:]
     assert exit_.log_bytes == 1_000_000
+
+
+async def test_what_is_still_in_the_pipe_when_a_stage_ends_is_not_lost(stage, lifeline, go):
+    enlarge = "import fcntl; fcntl.fcntl(1, fcntl.F_SETPIPE_SZ, 1 << 20)"
+    process = await local.start(stage(f"{enlarge}; say('main'); wait_for_go(); os.write(1, bytes(900_000))"))
+    await lifeline.hear("main")
+    os.kill(int(process.handle), signal.SIGSTOP)
+    go()
+    assert lifeline.is_cut(within_s=10)
+    os.kill(int(process.handle), signal.SIGCONT)
+    assert (await process.wait()).log_bytes == 900_000
 
 
 async def test_what_is_printed_and_what_is_complained_of_come_in_their_order(stage):
@@ -329,10 +350,13 @@ async def longest_pause_of_the_loop_s(over: asyncio.Event) -> float:
 
 
 def peak_memory_bytes(pid: str) -> int:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+    return int(of_process(pid, "status").partition("VmHWM:")[2].split()[0]) * 1024
 
 
 def cpu_ticks(pid: str) -> int:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    fields = of_process(pid, "stat").rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
+
+
+def of_process(pid: str, name: str) -> str:
+    return Path(f"/proc/{pid}/{name}").read_text()

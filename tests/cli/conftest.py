@@ -1,0 +1,14 @@
+"""One ``headway up`` for the tests of a file."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cli.programs import Up
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    up = Up(tmp_path_factory.mktemp("up"))
+    yield up
+    up.end()

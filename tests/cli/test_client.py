@@ -1,0 +1,95 @@
+"""The client's event streams against a server that misbehaves."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+import pytest
+
+from app import client as client_module
+from app.client import ApiError, Client, Unreachable
+
+PIPELINE = UUID(int=1)
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\nretry: 2000\n\n"
+Answer = Callable[[int, asyncio.StreamWriter], Awaitable[None]]
+
+
+def event(seq: int) -> bytes:
+    data = (
+        f'{{"id":"{seq}","source":"x","type":"stage.queued","subject":"a","time":"2030-01-01T00:00:00Z","data":{{}}}}'
+    )
+    return f"id: {seq}\nevent: stage.queued\ndata: {data}\n\n".encode()
+
+
+@asynccontextmanager
+async def serving(answer: Answer) -> AsyncIterator[tuple[Client, list[int]]]:
+    """A server whose answer depends on the event that the client has seen last; what it was told is kept."""
+    seen: list[int] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        seen.append(int(head.partition("last-event-id: ")[2].partition("\r\n")[0]))
+        await answer(seen[-1], writer)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, Client(f"http://127.0.0.1:{port}") as client:
+        yield client, seen
+
+
+async def test_a_stream_that_is_cut_in_the_middle_of_an_event_goes_on_behind_the_last_whole_one():
+    async def answer(after: int, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + event(after + 1) + event(after + 2))
+        writer.write(b": heartbeat\n\n" + event(after + 3)[:20] if after < 4 else b"event: end\ndata: {}\n\n")
+
+    async with serving(answer) as (client, seen):
+        assert [event.id async for event in client.watch(PIPELINE)] == ["1", "2", "3", "4", "5", "6"]
+        assert seen == [0, 2, 4]
+
+
+async def test_a_server_that_is_away_for_a_moment_is_waited_for():
+    failures = iter([b"HTTP/1.1 503 Away\r\nContent-Length: 0\r\n\r\n", b""])
+
+    async def answer(after: int, writer: asyncio.StreamWriter) -> None:
+        writer.write(next(failures, HEAD + event(after + 1) + b"event: end\ndata: {}\n\n"))
+
+    async with serving(answer) as (client, seen):
+        assert [event.id async for event in client.watch(PIPELINE)] == ["1"]
+        assert len(seen) == 3
+
+
+async def test_a_client_that_has_seen_everything_is_done():
+    async def answer(_after: int, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    async with serving(answer) as (client, seen):
+        assert [event async for event in client.watch(PIPELINE, after=7)] == []
+        assert seen == [7]
+
+
+async def test_a_refusal_ends_the_stream_with_the_words_of_its_problem_document():
+    problem = b'{"title":"Not found","status":404,"detail":"There is no such pipeline.","code":"not_found"}'
+
+    async def answer(_after: int, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: %d\r\n\r\n%s" % (len(problem), problem))
+
+    async with serving(answer) as (client, seen):
+        with pytest.raises(ApiError, match="There is no such pipeline") as refusal:
+            await anext(client.watch(PIPELINE))
+        assert (refusal.value.status, refusal.value.code) == (404, "not_found")
+        assert len(seen) == 1
+
+
+async def test_a_server_that_stays_away_is_given_up(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(client_module, "RECONNECT_FAILURES_MAX", 2)
+
+    async def answer(_after: int, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with serving(answer) as (client, seen):
+        with pytest.raises(Unreachable):
+            await anext(client.watch(PIPELINE))
+        assert len(seen) == 3

@@ -1,0 +1,173 @@
+"""``headway up`` as a whole: what it runs, what it starts again, how it ends; and the commands against it."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.programs import HEADWAY, Up, environment, exists, headway, wait_until
+
+NOOP = {"name": "a", "task": "noop"}
+LONG = {"name": "a", "task": "noop", "params": {"sleep_s": 600}}
+
+
+def test_doctor_finds_everything_well_and_tells_where_it_is(up: Up):
+    done = up("doctor", "-o", "json")
+    report = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert report["ok"]
+    assert {check["name"]: check["status"] for check in report["checks"] if check["status"] != "ok"} == {}
+    assert set(report["pids"]) == {"up", "postgres", "valkey", "api", "scheduler", "worker"}
+    assert all(exists(pid) for pid in report["pids"].values())
+    assert report["urls"]["api"] in up.banner
+    assert (up.cwd / ".headway" / "up.json").stat().st_mode & 0o077 == 0
+
+
+def test_a_pipeline_that_completes_is_exit_code_0_and_its_uuid_the_only_data(up: Up):
+    done = up.submit(NOOP, options=("--wait",))
+    assert done.returncode == 0, done.stderr
+    shown = up("pipelines", "show", done.stdout.strip(), "-o", "json")
+    assert json.loads(shown.stdout)["status"] == "completed"
+    assert done.stdout.strip() in up("pipelines", "ls").stdout
+
+
+def test_watching_away_from_a_terminal_prints_a_line_per_change(up: Up):
+    done = up.submit(NOOP, options=("--watch",))
+    changes = [line.split(" ", 1)[1] for line in done.stdout.splitlines()[1:-1]]
+    assert changes == [
+        "pipeline created", "pipeline started", "a queued", "a started", "a completed", "pipeline completed",
+    ]  # fmt: skip
+
+
+def test_watching_as_json_prints_every_event_on_a_line(up: Up):
+    done = up.submit(NOOP, options=("--watch", "-o", "json"))
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [event["id"] for event in events if event["id"]] == [str(number) for number in range(1, 7)]
+    assert events[-1]["type"] == "pipeline.completed"
+
+
+def test_a_pipeline_that_fails_is_exit_code_1_and_says_which_stage_and_why(up: Up):
+    failing = {"name": "breaks", "task": "run_command", "params": {"argv": ["sh", "-c", "exit 7"]}}
+    done = up.submit(failing, options=("--watch",))
+    assert done.returncode == 1
+    assert "Stage breaks failed" in done.stdout
+
+
+def test_a_cancelled_pipeline_is_exit_code_3(up: Up):
+    uuid = up.submit(LONG).stdout.strip()
+    assert up("pipelines", "cancel", uuid).returncode == 0
+    assert up("pipelines", "watch", uuid).returncode == 3
+
+
+def test_what_the_api_refuses_is_exit_code_2_with_every_fault_and_its_place(up: Up):
+    done = up.submit({"name": "a", "task": "nope"}, {"name": "b", "task": "noop", "depends_on": ["zz"]})
+    assert done.returncode == 2
+    assert "/stages/0/task" in done.stderr
+    assert "/stages/1/depends_on/0" in done.stderr
+
+
+def test_a_dry_run_stores_nothing(up: Up):
+    before = up("pipelines", "ls", "-o", "json").stdout
+    done = up.submit(NOOP, options=("--dry-run",))
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["valid"]
+    assert up("pipelines", "ls", "-o", "json").stdout == before
+
+
+def test_a_wrong_token_is_exit_code_4_and_an_unknown_pipeline_5(up: Up):
+    assert up("pipelines", "ls", HEADWAY_API_TOKEN="wrong").returncode == 4
+    unknown = "00000000-0000-0000-0000-000000000000"
+    for command in ("show", "watch", "cancel"):
+        assert up("pipelines", command, unknown).returncode == 5
+
+
+def test_waiting_longer_than_the_timeout_is_exit_code_124_and_the_pipeline_runs_on(up: Up):
+    done = up.submit(LONG, options=("--wait", "--timeout", "0.5"))
+    uuid = done.stdout.strip()
+    assert done.returncode == 124
+    assert f"headway pipelines watch {uuid}" in done.stderr
+    assert json.loads(up("pipelines", "show", uuid, "-o", "json").stdout)["status"] == "running"
+    up("pipelines", "cancel", uuid)
+
+
+def test_ctrl_c_detaches_with_130_and_never_cancels(up: Up):
+    uuid = up.submit(LONG).stdout.strip()
+    command = [*HEADWAY, "pipelines", "watch", uuid]
+    with subprocess.Popen(
+        command, cwd=up.cwd, env=environment(**up.settings), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as watching:
+        assert watching.stdout is not None
+        watching.stdout.readline()
+        watching.send_signal(signal.SIGINT)
+        _, said = watching.communicate(timeout=30)
+    assert watching.returncode == 130
+    assert f"headway pipelines watch {uuid}" in said
+    assert "Traceback" not in said
+    assert json.loads(up("pipelines", "show", uuid, "-o", "json").stdout)["status"] == "running"
+    up("pipelines", "cancel", uuid)
+
+
+@pytest.mark.parametrize("name", ["api", "scheduler", "worker", "valkey", "postgres"])
+def test_a_killed_process_is_started_again_within_two_seconds_and_work_goes_on(up: Up, name: str):
+    killed = up.pids[name]
+    os.kill(killed, signal.SIGKILL)
+    wait_until(lambda: up.pids.get(name) not in {killed, None}, patience_s=2)
+    assert not exists(killed)
+    done = up.submit(NOOP, options=("--wait", "--timeout", "40"))
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_second_up_on_the_same_data_is_refused_and_the_first_goes_on(up: Up):
+    done = up("up", "--port", "0")
+    assert done.returncode == 2
+    assert "in use by another process" in done.stderr
+    assert up("doctor").returncode == 0
+
+
+def test_sigterm_lets_the_running_stage_finish_and_the_data_is_there_at_the_next_start(tmp_path: Path):
+    first = Up(tmp_path)
+    slow = {"name": "a", "task": "noop", "params": {"sleep_s": 2}}
+    uuid = first.submit(slow).stdout.strip()
+    wait_until(lambda: '"running"' in json.dumps(json.loads(shown(first, uuid))["stages"]))
+    pids = first.pids
+    assert first.end(signal.SIGTERM) == 0
+    assert not [name for name, pid in pids.items() if exists(pid)]
+    second = Up(tmp_path)
+    wait_until(lambda: json.loads(shown(second, uuid))["status"] == "completed")
+    assert json.loads(shown(second, uuid))["stages"][0]["attempt"] == 1
+    second.end()
+
+
+def test_a_killed_up_leaves_no_process_and_the_next_one_finishes_its_work(tmp_path: Path):
+    first = Up(tmp_path, HEADWAY_LEASE_TIMEOUT_S="3", HEADWAY_HEARTBEAT_INTERVAL_S="1", HEADWAY_SWEEP_INTERVAL_S="0.5")
+    stage = {"name": "a", "task": "run_command", "params": {"argv": ["sleep", "2"]}}
+    uuid = first.submit(stage).stdout.strip()
+    wait_until(lambda: json.loads(shown(first, uuid))["stages"][0]["status"] == "running")
+    pids = first.pids
+    first.end(signal.SIGKILL)
+    wait_until(lambda: not any(exists(pid) for pid in pids.values()), patience_s=10)
+    second = Up(tmp_path, **first.settings)
+    assert second("pipelines", "watch", uuid, "--timeout", "40").returncode == 0
+    assert json.loads(shown(second, uuid))["stages"][0]["attempt"] == 2
+    second.end()
+
+
+def test_demo_trains_a_model_and_shows_what_came_of_it(tmp_path: Path):
+    began = time.monotonic()
+    done = headway("demo", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - began < 60
+    words = done.stdout.split()
+    assert float(words[words.index("accuracy") + 1]) >= 0.95
+    kept = [Path(word) for word in words if "/checkpoints/" in word]
+    assert len(kept) == 3
+    assert sorted(kept[0].parent.iterdir()) == sorted(kept)
+    assert not (tmp_path / ".headway" / "up.json").exists()
+
+
+def shown(up: Up, uuid: str) -> str:
+    return up("pipelines", "show", uuid, "-o", "json").stdout
