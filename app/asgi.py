@@ -17,11 +17,13 @@ from app.broadcast import Broadcaster
 from app.db.migrate import pending
 from app.db.pool import Pool, open_pool
 from app.errors import SetupError
-from app.queue import JobQueue, open_redis
+from app.queue import REDIS_AWAY, JobQueue, open_redis
 from app.services import workers
 from app.settings import Settings
 
 HEARTBEAT_S = 15.0
+REDIS_PATIENCE_S = 1.0
+"""How long the start waits for Redis; without it the API accepts pipelines all the same."""
 GRACE_S = 5
 """How long requests may take to end when the server stops; event streams end at once."""
 
@@ -82,6 +84,9 @@ async def _lifespan(app: Litestar) -> AsyncIterator[None]:
     }
     app.state.update({"pool": pool, "queue": queue, "broadcaster": broadcaster, "checks": checks})
     broadcasting = asyncio.create_task(broadcaster.run())
+    with suppress(*REDIS_AWAY):
+        async with asyncio.timeout(REDIS_PATIENCE_S):
+            await queue.prepare()
     try:
         yield
     finally:

@@ -162,7 +162,7 @@ class Broadcaster:
     async def _read(self, pipeline: UUID) -> None:
         """Give every client of a pipeline what follows its place; one query for all of them."""
         async with self._reads:
-            clients = [client for client in self._subscriptions.get(pipeline, ()) if client.has_room]
+            clients = self._clients_with_room(pipeline)
             if not clients:
                 return
             try:
@@ -175,6 +175,12 @@ class Broadcaster:
         _give(clients, [(int(event.id or 0), frame(event)) for event in found], complete=complete)
         if len(found) == EVENTS_PER_READ:
             self.look([pipeline])
+
+    def _clients_with_room(self, pipeline: UUID) -> list[Subscription]:
+        watching = self._subscriptions.get(pipeline, set())
+        for client in watching:
+            client.behind = client.behind or not client.has_room
+        return [client for client in watching if client.has_room]
 
     async def _poll(self) -> None:
         turn = 0

@@ -92,6 +92,11 @@ class JobQueue:
     def _key(self, *parts: str) -> str:
         return ":".join((self.prefix, *parts))
 
+    async def prepare(self) -> None:
+        """Connect and load the scripts, so that the first dispatch need not."""
+        for script in (self._enqueue, self._claim, self._put_back):
+            await self.redis.script_load(script.script)
+
     async def dispatch(self, stages: Sequence[QueuedStage]) -> int:
         """Put queued stages on their queues, idempotently; return how many were not there."""
         added = 0

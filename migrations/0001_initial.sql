@@ -258,8 +258,8 @@ BEGIN
      WHERE p.id = n.pipeline_id;
 END $$;
 
-CREATE FUNCTION settle_pipelines(ids bigint[], moment timestamptz) RETURNS void LANGUAGE plpgsql AS $$
--- Ends the pipelines among `ids`, all locked by the caller, that have no stage left to wait for.
+CREATE FUNCTION settle_pipelines(ids bigint[], moment timestamptz) RETURNS bigint[] LANGUAGE plpgsql AS $$
+-- Ends the pipelines among `ids`, all locked by the caller, that have no stage left to wait for; returns those.
 DECLARE
     news new_event[];
 BEGIN
@@ -285,6 +285,7 @@ BEGIN
                           CASE WHEN error IS NULL THEN '{}'::json ELSE json_build_object('error', error) END)::new_event)
       INTO news FROM settled;
     PERFORM append_events(news, moment);
+    RETURN ARRAY(SELECT n.pipeline_id FROM unnest(news) AS n);
 END $$;
 
 CREATE FUNCTION queued_news(queued queued_stage[]) RETURNS new_event[] LANGUAGE sql AS $$
@@ -530,6 +531,7 @@ DECLARE
     queued queued_stage[];
     news new_event[];
     skips new_event[];
+    settled bigint[];
     taken integer;
 BEGIN
     LOOP
@@ -582,8 +584,8 @@ BEGIN
                                   json_build_object('task_id', uuid, 'error', error))::new_event)
               INTO skips FROM skipped;
             news := news || skips;
-        ELSIF taken = batch THEN
-            EXIT;
+        ELSE
+            EXIT; -- without a skip nothing new has ended
         END IF;
     END LOOP;
 
@@ -599,9 +601,9 @@ BEGIN
     news := news || queued_news(newly);
 
     PERFORM append_events(news, moment);
-    PERFORM settle_pipelines(locked, moment);
+    settled := settle_pipelines(locked, moment);
     RETURN json_build_object(
-        'hints', hints(locked, false), 'queued', to_dispatch(queued, moment),
+        'hints', hints(settled || ARRAY(SELECT DISTINCT n.pipeline_id FROM unnest(news) AS n), false), 'queued', to_dispatch(queued, moment),
         'more', CASE WHEN taken = batch THEN to_json(locked) ELSE '[]' END,
         'locked', (SELECT coalesce(json_agg(i), '[]') FROM unnest(ids) AS i WHERE i <> ALL (locked)));
 END $$;

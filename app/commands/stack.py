@@ -136,7 +136,9 @@ class Stack:
         }
 
     async def _healthy(self) -> None:
-        pool = await open_pool(self._database_url, max_size=2)
+        pool = await open_pool(
+            self._database_url, max_size=2, prepared_statements=self.settings.database_prepared_statements
+        )
         try:
             async with asyncio.timeout(HEALTHY_TIMEOUT_S), Client(self.url) as client:
                 while not (await self._api_ready(client) and (await workers.alive(pool))[0]):

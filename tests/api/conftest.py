@@ -20,7 +20,8 @@ from schemas.queue import Queue, Slot
 from schemas.task import TaskType
 
 APPEND = """
-SELECT append_events(array_agg(ROW (id, 'stage.started', 'a', '{}')::new_event), clock_timestamp())
+SELECT append_events(array_agg(ROW (id, 'stage.started', 'a', json_build_object('fill', $3::text))::new_event),
+                     clock_timestamp())
 FROM pipelines, generate_series(1, $2) WHERE uuid = $1"""
 
 
@@ -58,9 +59,14 @@ async def serving(settings: Settings) -> AsyncIterator[tuple[Server, str]]:
 
 
 @pytest.fixture
-async def base_url(settings: Settings) -> AsyncIterator[str]:
-    async with serving(settings) as (_, url):
-        yield url
+async def api(settings: Settings) -> AsyncIterator[tuple[Server, str]]:
+    async with serving(settings) as served:
+        yield served
+
+
+@pytest.fixture
+def base_url(api: tuple[Server, str]) -> str:
+    return api[1]
 
 
 @pytest.fixture
@@ -92,9 +98,9 @@ def submit(client: httpx2.AsyncClient) -> Callable[..., Coroutine[Any, Any, dict
 def append(pool: Pool) -> Callable[..., Coroutine[Any, Any, None]]:
     """Append events to a pipeline as a transition does, without telling Redis."""
 
-    async def append(pipeline: str, count: int = 1) -> None:
+    async def append(pipeline: str, count: int = 1, fill: str = "") -> None:
         async with pool.acquire() as c, c.transaction():
             await c.execute("SELECT id FROM pipelines WHERE uuid = $1 FOR NO KEY UPDATE", UUID(pipeline))
-            await c.execute(APPEND, UUID(pipeline), count)
+            await c.execute(APPEND, UUID(pipeline), count, fill)
 
     return append

@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import socket
 import time
 from contextlib import asynccontextmanager
 from datetime import datetime
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import httpx2
 import pytest
@@ -253,23 +255,28 @@ async def test_a_redis_that_was_emptied_or_cut_off_loses_nothing(submit, follow,
         assert ids(await stream.events(1)) == [3]
 
 
-async def test_a_slow_client_keeps_nobody_waiting_and_misses_nothing(base_url, submit, follow, append, queue):
-    pipeline, total = await submit(), 8_001
-    address = urlsplit(base_url)
-    reader, writer = await asyncio.open_connection(address.hostname, address.port, limit=1024)
-    writer.write(f"GET {BASE}/{pipeline['uuid']}/events HTTP/1.1\r\nHost: a\r\n\r\n".encode())
-    assert b"200" in await reader.readline()
-    async with follow(pipeline) as quick:
-        await append(pipeline["uuid"], total - 1)
-        await queue.hint([Hint(0, pipeline["uuid"], 0, releasable=False)])
-        assert ids(await quick.events(total)) == list(range(1, total + 1))
-    seen = []
-    async with asyncio.timeout(PATIENCE_S):
-        while len(seen) < total:
-            line = await reader.readline()
-            if line.startswith(b"id: "):
-                seen.append(int(line[4:]))
-    writer.close()
+async def test_a_slow_client_keeps_nobody_waiting_and_misses_nothing(api, submit, follow, append, queue):
+    server, base_url = api
+    pipeline, total = await submit(), 3_001  # 12 MB, more than sockets buffer
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.connect((urlsplit(base_url).hostname, urlsplit(base_url).port))
+        slow.sendall(f"GET {BASE}/{pipeline['uuid']}/events HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        async with follow(pipeline) as quick:
+            await append(pipeline["uuid"], total - 1, fill="f" * 4096)
+            await queue.hint([Hint(0, pipeline["uuid"], 0, releasable=False)])
+            assert ids(await quick.events(total)) == list(range(1, total + 1))
+        watching = server.app.state.broadcaster._subscriptions[UUID(pipeline["uuid"])]
+        assert max(len(subscription._frames) for subscription in watching) == broadcast.FRAMES_MAX
+        slow.setblocking(False)
+        reader, writer = await asyncio.open_connection(sock=slow)
+        seen = []
+        async with asyncio.timeout(2 * PATIENCE_S):
+            while len(seen) < total:
+                line = await reader.readline()
+                if line.startswith(b"id: "):
+                    seen.append(int(line[4:]))
+        writer.close()
     assert seen == list(range(1, total + 1))
 
 

@@ -116,7 +116,6 @@ class Family:
 
     def end(self) -> None:
         """SIGKILL until nothing is left."""
-        self.reap()
         self.killed = self.signal_group(signal.SIGKILL)
         while self.reap():
             # Only our own children, since nobody else can get the pid of a child that we have not waited for. The

@@ -188,14 +188,10 @@ async def test_a_supervisor_takes_the_order_to_end_from_its_worker_alone(stage, 
 
 async def test_a_stage_that_kills_its_supervisor_takes_nobody_with_it(stage, lifeline, go):
     neighbour = await local.start(stage("time.sleep(60)", name="neighbour"))
-    process = await local.start(
-        stage(
-            "leave_behind()\n"
-            "if os.fork() == 0: say('renamed'); os.set_inheritable(line, True); os.execve('/bin/sleep', ['sleep', '60'], {})\n"
-            "say('main'); wait_for_go(); os.kill(os.getppid(), signal.SIGKILL); forever()",
-        ),
-    )
-    await lifeline.hear(*LEFT_BEHIND, "renamed", "main")
+    unmarked = "if os.fork() == 0: say('unmarked'); os.set_inheritable(line, True); os.execve('/bin/sleep', ['sleep', '60'], {})"
+    poison = "wait_for_go(); os.kill(os.getppid(), signal.SIGKILL); forever()"
+    process = await local.start(stage(f"leave_behind()\n{unmarked}\nsay('main'); {poison}"))
+    await lifeline.hear(*LEFT_BEHIND, "unmarked", "main")
     go()
     exit_ = await process.wait()
     assert (exit_.exit_code, exit_.signal, exit_.killed) == (None, signal.SIGKILL, True)

@@ -1,0 +1,217 @@
+"""A whole Headway of real processes: its own Postgres, Valkey and data directory, and any number of each role."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import aclosing, suppress
+from itertools import count
+from pathlib import Path
+from typing import Any, Self
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from app import launch
+from app.client import Client, Unreachable
+from app.db.migrate import migrate
+from app.embedded import start_postgres, start_valkey
+from app.embedded.server import tail
+from schemas.event import Event
+from schemas.pipeline import Pipeline
+from schemas.stage import Stage
+from tests.support import processes
+from tests.support.processes import LOOK_AGAIN_S, WITHIN_S, Process
+
+ROOT = Path(__file__).parents[2]
+TIMINGS = {
+    "lease_timeout_s": 3,
+    "heartbeat_interval_s": 1,
+    "sweep_interval_s": 0.5,
+    "cancel_grace_s": 1,
+    "drain_timeout_s": 5,
+}
+"""A tenth of the defaults, so that what takes half a minute in production takes seconds here."""
+LOG_LINES_SHOWN = 40
+LIVE_WORKERS = "SELECT name FROM workers WHERE state = 'live' AND lease_expires_at > clock_timestamp()"
+
+
+class Installation:
+    """Use as ``async with Installation(directory) as installation``, then start the roles that the test is about.
+
+    ``settings`` are Headway's own, for all of its processes: ``worker_concurrency=1`` becomes
+    ``HEADWAY_WORKER_CONCURRENCY=1``.
+    """
+
+    def __init__(self, directory: Path, **settings: object) -> None:
+        self.directory = directory
+        self.data_dir = directory / "data"
+        self.settings = TIMINGS | {"worker_concurrency": 2} | settings
+        self.processes: list[Process] = []
+        self._numbers = count(1)
+
+    async def __aenter__(self) -> Self:
+        self.postgres = start_postgres(self.directory)
+        await migrate(self.postgres.url)
+        self.valkey = start_valkey(self.directory)
+        # The socket is ours and outlives an API process: who connects in between waits, as behind a load balancer.
+        self._listening = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.url = "http://{}:{}".format(*self._listening.getsockname())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for process in self.processes:
+            process.kill()
+        self._listening.close()
+        self.valkey.stop()
+        self.postgres.stop()
+
+    def api(self, **settings: object) -> Process:
+        """Start an API process behind ``url``."""
+        return self._start("api", "--fd", str(self._listening.fileno()), **settings)
+
+    def scheduler(self, **settings: object) -> Process:
+        """Start a scheduler."""
+        return self._start("scheduler", **settings)
+
+    def worker(self, **settings: object) -> Process:
+        """Start a worker."""
+        return self._start("worker", **settings)
+
+    def _start(self, role: str, *arguments: str, **settings: object) -> Process:
+        name = f"{role}-{next(self._numbers)}"
+        program = [sys.executable, "-m", "app.cli", role, *arguments]
+        servers = {"database_url": self.postgres.url, "redis_url": self.valkey.url, "data_dir": self.data_dir}
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("HEADWAY_")}
+        for setting, value in {**servers, "log_format": "json", **self.settings, **settings}.items():
+            environment[f"HEADWAY_{setting.upper()}"] = str(value)
+        process = processes.start(
+            name,
+            launch.command(program, signal=signal.SIGKILL),
+            self.directory / f"{name}.log",
+            cwd=ROOT,
+            env=environment,
+            pass_fds=[self._listening.fileno()],
+        )
+        self.processes.append(process)
+        return process
+
+    async def ready(self) -> None:
+        """Wait until the API is ready and every worker that was started holds a lease."""
+        async with asyncio.timeout(WITHIN_S), Client(self.url) as client:
+            while not (await self._api_is_ready(client) and await self._workers_are_live()):
+                self._require_alive()
+                await asyncio.sleep(LOOK_AGAIN_S)
+
+    def _require_alive(self) -> None:
+        for process in self.processes:
+            assert process.is_running, f"{process.name} has ended:\n{tail(process.log)}"
+
+    @staticmethod
+    async def _api_is_ready(client: Client) -> bool:
+        with suppress(Unreachable):
+            return (await client.ready()).get("status") == "ready"
+        return False
+
+    async def _workers_are_live(self) -> bool:
+        started = {process.pid for process in self.processes if process.name.startswith("worker")}
+        return started <= {_pid(row["name"]) for row in await self.query(LIVE_WORKERS)}
+
+    async def query(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
+        """Ask Postgres what the API does not tell."""
+        connection = await asyncpg.connect(self.postgres.url)
+        try:
+            return await connection.fetch(statement, *arguments)
+        finally:
+            await connection.close()
+
+    def runner_of(self, stage: Stage) -> Process:
+        """The worker process that runs a stage, or ran it last."""
+        assert stage.worker is not None
+        return next(process for process in self.processes if process.pid == _pid(stage.worker or ""))
+
+    def artifacts(self, pipeline: Pipeline, stage: str, attempt: int = 1) -> Path:
+        """Where an attempt kept its things."""
+        return self.data_dir / "artifacts" / str(pipeline.uuid) / stage / str(attempt)
+
+    def logs(self) -> Iterator[tuple[str, str]]:
+        """The end of what each process said, for the report of a failed test."""
+        for process in self.processes:
+            yield f"end of the log of {process.name}", tail(process.log, LOG_LINES_SHOWN)
+
+
+class Headway(Client):
+    """A client for tests: it submits, watches until something has happened, and gives up after ``WITHIN_S``."""
+
+    async def submit(self, *stages: dict[str, Any], **fields: Any) -> UUID:
+        """Create a pipeline and start it."""
+        spec = {"name": "test", "start": True, "stages": list(stages), **fields}
+        return (await self.create(spec, idempotency_key=str(uuid4()))).uuid
+
+    async def run(self, *stages: dict[str, Any], **fields: Any) -> Pipeline:
+        """Create a pipeline, start it, and see it to its end."""
+        return await self.ended(await self.submit(*stages, **fields))
+
+    async def ended(self, pipeline: UUID, within_s: float = WITHIN_S) -> Pipeline:
+        """Wait for the end of a pipeline."""
+        await self.events(pipeline, within_s)
+        return await self.get(pipeline)
+
+    async def events(self, pipeline: UUID, within_s: float = WITHIN_S) -> list[Event]:
+        """All events of a pipeline, from the first to the last."""
+        async with asyncio.timeout(within_s):
+            return [event async for event in self.watch(pipeline)]
+
+    async def event(self, pipeline: UUID, kind: str, stage: str | None = None) -> Event:
+        """Wait for an event."""
+        async with asyncio.timeout(WITHIN_S), aclosing(self.watch(pipeline)) as events:
+            async for event in events:
+                if (event.type, event.subject) == (kind, stage):
+                    return event
+        raise AssertionError(f"the pipeline has ended without {kind} of {stage}")
+
+    async def stage(self, pipeline: UUID, name: str) -> Stage:
+        """Look at one stage."""
+        return stage_of(await self.get(pipeline), name)
+
+    async def start(self, pipeline: UUID) -> None:
+        """Start a pipeline that was only created."""
+        await self._ask("POST", f"/api/v1/pipelines/{pipeline}/start")
+
+    async def delete(self, pipeline: UUID) -> None:
+        """Delete a pipeline."""
+        await self._ask("DELETE", f"/api/v1/pipelines/{pipeline}")
+
+
+def noop(name: str, *depends_on: str, sleep_s: float = 0, **fields: Any) -> dict[str, Any]:
+    """A stage that does nothing, after the stages that it depends on."""
+    return {"name": name, "task": "noop", "depends_on": depends_on, "params": {"sleep_s": sleep_s}, **fields}
+
+
+def stage_of(pipeline: Pipeline, name: str) -> Stage:
+    """One stage of a pipeline."""
+    return next(stage for stage in pipeline.stages if stage.name == name)
+
+
+def durable(events: list[Event]) -> list[Event]:
+    """The events that are kept for ever; the others may be missing from a stream."""
+    return [event for event in events if event.id is not None]
+
+
+def is_gapless(events: list[Event]) -> bool:
+    """Whether the durable events are numbered 1, 2, 3, … in this order."""
+    return [event.id for event in durable(events)] == [str(number) for number in range(1, len(durable(events)) + 1)]
+
+
+def show_logs(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Put the logs of the test's installation into the report of its failure."""
+    for value in getattr(item, "funcargs", {}).values():
+        if report.failed and isinstance(value, Installation):
+            report.sections += value.logs()
+
+
+def _pid(worker: str) -> int:
+    return int(worker.rpartition(":")[2])
