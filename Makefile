@@ -34,7 +34,7 @@ check: $(INSTALLED) ## Check format, lint, types and who imports whom
 	@$(BIN)/ruff format --quiet --check .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 fix: $(INSTALLED) ## Format, and repair what the linter can repair
 	@$(BIN)/ruff check --quiet --fix-only .

@@ -77,23 +77,22 @@ async def _lifespan(app: Litestar) -> AsyncIterator[None]:
     )
     redis, listener = open_redis(redis_url), open_redis(redis_url, blocking=True)
     queue, broadcaster = JobQueue(redis, settings.redis_prefix), Broadcaster(pool, listener, settings.redis_prefix)
+    broadcasting = asyncio.create_task(broadcaster.run())
     checks = {
         "postgres": partial(_postgres, pool),
+        "streams": partial(_streams, broadcasting),
         "redis": partial(_redis, queue),
         "scheduler": partial(_scheduler, pool),
     }
     app.state.update({"pool": pool, "queue": queue, "broadcaster": broadcaster, "checks": checks})
-    broadcasting = asyncio.create_task(broadcaster.run())
     with suppress(*REDIS_AWAY):
         async with asyncio.timeout(REDIS_PATIENCE_S):
             await queue.prepare()
     try:
         yield
     finally:
-        broadcaster.close()
         broadcasting.cancel()
-        with suppress(asyncio.CancelledError):
-            await broadcasting
+        await asyncio.wait([broadcasting])
         await listener.aclose(close_connection_pool=True)
         await redis.aclose(close_connection_pool=True)
         await pool.close()
@@ -102,6 +101,10 @@ async def _lifespan(app: Litestar) -> AsyncIterator[None]:
 async def _postgres(pool: Pool) -> str | None:
     missing = await pending(pool)
     return f"migrations are missing: {', '.join(missing)}" if missing else None
+
+
+async def _streams(broadcasting: asyncio.Task[None]) -> str | None:
+    return "the reader of events has stopped; restart this process" if broadcasting.done() else None
 
 
 async def _redis(queue: JobQueue) -> str | None:

@@ -23,6 +23,8 @@ from uuid import UUID
 import msgspec
 import structlog
 from arq.connections import ArqRedis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from app import metrics
 from app.db.pool import Pool
@@ -93,6 +95,7 @@ class Broadcaster:
     def __init__(self, pool: Pool, redis: ArqRedis, prefix: str) -> None:
         self._pool = pool
         self._redis = redis
+        redis.set_retry(Retry(NoBackoff(), 0))  # a lost connection must be seen: hints were lost with it
         self._hints, self._live = f"{prefix}:events".encode(), f"{prefix}:live".encode()
         self._subscriptions: dict[UUID, set[Subscription]] = {}
         self._to_read: set[UUID] = set()
@@ -133,11 +136,17 @@ class Broadcaster:
                 subscription.end()
 
     async def run(self) -> None:
-        """Work until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._read_what_is_asked())
-            tasks.create_task(self._follow_redis())
-            tasks.create_task(self._poll())
+        """Work until cancelled; nothing but a bug ends it otherwise, and then the streams end with it."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._read_what_is_asked())
+                tasks.create_task(self._follow_redis())
+                tasks.create_task(self._poll())
+        except* Exception:
+            log.exception("broadcaster_broke")
+            raise
+        finally:
+            self.close()
 
     async def take(self, subscription: Subscription, timeout_s: float) -> bytes | None:
         """As ``Subscription.take``; a client that had been passed over is read for again."""

@@ -126,7 +126,7 @@ class JobQueue:
         )
 
     async def claim(self, free: Mapping[Slot, int], queues: Iterable[Queue]) -> list[Job]:
-        """Pop jobs for the free slots of a worker, by priority; they stay in flight until ``settle`` or ``put_back``."""
+        """Pop jobs for a worker's free slots, by priority; they stay in flight until ``settle`` or ``put_back``."""
         queues = list(queues)
         arguments: list[Any] = [IN_FLIGHT_MS, STARVATION_MS]
         for slot, count in free.items():

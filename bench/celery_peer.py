@@ -1,8 +1,8 @@
 """The same shapes as Celery canvases; a program of its own, for Celery's own environment.
 
-Usage: ``celery_peer.py RUNS WORKLOAD…`` with the path of Valkey's unix socket in ``VALKEY_SOCKET``. Prints JSON: the
-versions, the settings, and the seconds of each run from ``apply_async`` to the last result. Nothing of Headway is
-imported.
+Usage: ``celery_peer.py`` with the path of Valkey's unix socket in ``VALKEY_SOCKET``. It prints its versions and
+settings as one line of JSON; then, for each name of a workload on stdin, the seconds from ``apply_async`` to the last
+result. Nothing of Headway is imported.
 
 The settings follow Celery's guide to optimising for many short tasks: a large prefetch, early acknowledgement (a task
 whose worker dies is lost), no rate limits, no events, no gossip, and one prefork process a core.
@@ -64,7 +64,7 @@ def worker() -> Iterator[None]:
     """A worker that has answered its first task."""
     command = [sys.executable, "-m", "celery", "--app=celery_peer", "--quiet", "worker", "--loglevel=ERROR", *OPTIONS]
     quiet = os.environ | {"PYTHONWARNINGS": "ignore"}
-    process = subprocess.Popen(command, cwd=Path(__file__).parent, env=quiet, stdout=sys.stderr)
+    process = subprocess.Popen(command, cwd=Path(__file__).parent, env=quiet, stdout=subprocess.DEVNULL)
     try:
         noop.si().apply_async().get(timeout=TIMEOUT_S)
         yield
@@ -80,13 +80,14 @@ def seconds(canvas: Any) -> float:
     return time.perf_counter() - started
 
 
-def main(runs: int, names: list[str]) -> None:
-    """Measure, and print what was measured; the first run of each is a warm-up and not counted."""
+def main() -> None:
+    """Answer until stdin ends."""
     with worker():
-        timings = {name: [seconds(CANVASES[name]()) for _ in range(runs + 1)][1:] for name in names}
-    versions = {package: version(package) for package in ("celery", "kombu", "redis")}
-    print(json.dumps({"versions": versions, "settings": SETTINGS, "options": OPTIONS, "timings": timings}))
+        versions = {package: version(package) for package in ("celery", "kombu", "redis")}
+        print(json.dumps({"versions": versions, "settings": SETTINGS, "options": OPTIONS}), flush=True)
+        for line in sys.stdin:
+            print(seconds(CANVASES[line.strip()]()), flush=True)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2:])
+    main()

@@ -35,7 +35,7 @@ def running(data_dir: Path, postgres: EmbeddedServer, valkey: EmbeddedServer) ->
         "HEADWAY_LOG_LEVEL": "warning",
     }
     up = [sys.executable, "-m", "app.cli", "up", "--data-dir", str(data_dir), "--port", str(port)]
-    process = subprocess.Popen(up, env=os.environ | settings, stdout=sys.stderr)
+    process = subprocess.Popen(up, env=os.environ | settings, stdout=subprocess.DEVNULL)
     try:
         with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=RUN_TIMEOUT_S) as client:
             _wait_for_a_worker(client, process)
@@ -43,11 +43,6 @@ def running(data_dir: Path, postgres: EmbeddedServer, valkey: EmbeddedServer) ->
     finally:
         process.terminate()
         process.wait(READY_TIMEOUT_S)
-
-
-def measure(client: httpx2.Client, name: str, shape: Shape, runs: int) -> list[float]:
-    """Return the seconds of each run; one more, the first, is a warm-up."""
-    return [seconds(client, name, shape) for _ in range(runs + 1)][1:]
 
 
 def seconds(client: httpx2.Client, name: str, shape: Shape) -> float:

@@ -16,18 +16,21 @@ from rich.table import Table
 from app import __version__
 
 RESULTS = Path(__file__).parent / "results"
-Timings = dict[str, list[float]]
+Measured = dict[str, dict[str, list[float]]]
+"""Seconds of each run, by workload and system."""
 
 
-def table(stages: dict[str, int], measured: dict[str, Timings]) -> Table:
+def table(stages: dict[str, int], measured: Measured) -> Table:
     """One row a workload and system; the ratio is Headway's stages per second over Celery's."""
-    rows = Table("workload", "system", box=box.SIMPLE_HEAD)
-    for heading in ("seconds (min–max)", "stages/s", "ms a stage", "× Celery"):
+    rows = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("workload", "system"):
+        rows.add_column(heading, no_wrap=True)
+    for heading in ("seconds (min–max)", "stages/s", "ms/stage", "× Celery"):
         rows.add_column(heading, justify="right", no_wrap=True)
-    for workload, count in stages.items():
-        peer = median(measured["celery"][workload]) if "celery" in measured else None
-        for system, timings in measured.items():
-            times = timings[workload]
+    for workload, timings in measured.items():
+        count = stages[workload]
+        peer = median(timings["celery"]) if "celery" in timings else None
+        for system, times in timings.items():
             middle = median(times)
             rows.add_row(
                 workload,
@@ -50,11 +53,11 @@ def conditions(runs: int, load_before: float, celery: dict[str, Any]) -> dict[st
         "runs": runs,
         "load before": round(load_before, 2),
         "headway": {"headway": __version__, **{package: version(package) for package in packages}},
-        "celery": {key: value for key, value in celery.items() if key != "timings"},
+        "celery": celery,
     }
 
 
-def publish(stages: dict[str, int], measured: dict[str, Timings], conditions: dict[str, Any]) -> Path:
+def publish(stages: dict[str, int], measured: Measured, conditions: dict[str, Any]) -> Path:
     """Print the table and its conditions; write both, with the seconds of every run, to a file and return it."""
     console = Console()
     console.print(table(stages, measured))

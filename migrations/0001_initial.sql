@@ -437,7 +437,7 @@ BEGIN
                        'retry_delay_s', s.retry_delay_s, 'timeout_s', s.timeout_s,
                        'started_at', extract(epoch FROM s.started_at),
                        'resume_from', CASE WHEN s.attempt > 1 THEN resume_point(s.pipeline_id, s.position) END))
-                       FILTER (WHERE s.status = 'running'
+                       FILTER (WHERE s.status = 'running' AND s.pipeline_id = ANY (locked)
                                  AND s.lease_token = lease_tokens[array_position(wanted, s.uuid)]), '[]'),
                    'locked', left_out(wanted, locked),
                    'hints', hints(ARRAY(SELECT DISTINCT n.pipeline_id FROM unnest(news) AS n), false))
@@ -506,9 +506,10 @@ BEGIN
         SELECT json_build_object(
                    'locked', left_out(ended_stages, locked),
                    'stale', coalesce(json_agg(c.stage) FILTER (
-                       WHERE s.uuid IS NULL OR (s.pipeline_id = ANY (locked) AND a.outcome IS NULL)), '[]'),
+                       WHERE s.uuid IS NULL
+                          OR (s.pipeline_id = ANY (locked) AND a.outcome IS DISTINCT FROM c.outcome)), '[]'),
                    'hints', hints(ARRAY(SELECT DISTINCT n.pipeline_id FROM unnest(news) AS n), true))
-          FROM jsonb_to_recordset(completions) AS c (stage uuid, attempt integer, lease_token uuid)
+          FROM jsonb_to_recordset(completions) AS c (stage uuid, attempt integer, lease_token uuid, outcome text)
           LEFT JOIN stages AS s ON s.uuid = c.stage AND s.uuid = ANY (ended_stages)
           LEFT JOIN attempts AS a ON a.pipeline_id = s.pipeline_id AND a.position = s.position
                                  AND a.attempt = c.attempt AND a.lease_token = c.lease_token);

@@ -73,7 +73,7 @@ class Claim(Struct, frozen=True):
 
 
 class Hint(Struct, frozen=True):
-    """ "Go and look": the pipeline has events up to ``seq``, and perhaps something to release.
+    """Go and look: the pipeline has events up to ``seq``, and perhaps something to release.
 
     Losing one costs a sweep, never work.
     """

@@ -27,7 +27,7 @@ class PipelineStatus(StrEnum):
 
 
 class StageStatus(StrEnum):
-    """A stage's life: ``pending → queued → running → completed | failed | cancelled``, with ``retrying`` as a detour."""
+    """A stage's life: ``pending → queued → running → completed | failed | cancelled``; ``retrying`` is a detour."""
 
     PENDING = "pending"
     """Waits for its dependencies. The scheduler releases it, or skips it when one of them did not complete."""

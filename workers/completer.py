@@ -39,14 +39,25 @@ class Completer:
     async def _flush(self) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting[:BATCH_MAX], self._waiting[BATCH_MAX:]
-            try:
-                answer = await stages.complete(self.room.pool, batch)
-            except Unavailable as error:
-                log.warning("outcomes_wait_for_postgres", count=len(batch), error=str(error))
-                self._waiting = batch + self._waiting
-                await asyncio.sleep(PAUSE_S * random.uniform(0.8, 1.2))
-            else:
-                await self._committed(batch, answer)
+            await self._commit(batch)
+
+    async def _commit(self, batch: list[Completion]) -> None:
+        try:
+            answer = await stages.complete(self.room.pool, batch)
+        except Unavailable as error:
+            log.warning("outcomes_wait_for_postgres", count=len(batch), error=str(error))
+            self._waiting = batch + self._waiting
+            await asyncio.sleep(PAUSE_S * random.uniform(0.8, 1.2))
+        except Exception:
+            if len(batch) > 1:
+                for completion in batch:
+                    await self._commit([completion])
+                return
+            # A bug, and one stage's only. Let go of it: the beat finds a stranger there and hands it back as lost.
+            log.exception("outcome_refused", stage=str(batch[0].stage))
+            self.room.let_go(batch[0].lease_token)
+        else:
+            await self._committed(batch, answer)
 
     async def _committed(self, batch: list[Completion], answer: Completed) -> None:
         locked = set(chain.from_iterable(answer.locked))

@@ -15,11 +15,10 @@ import threading
 import time
 from collections.abc import Callable
 
-import asyncpg
 import structlog
 
 from app.db import workers as db
-from app.db.pool import reachable
+from app.db.pool import Session, open_session, reachable
 from app.errors import Unavailable
 from schemas.stage import Beat
 from workers.room import Room
@@ -62,7 +61,7 @@ class Lease(threading.Thread):
 
     def run(self) -> None:
         """Beat; see the module's docstring."""
-        session: asyncpg.Connection[asyncpg.Record] | None = None
+        session: Session | None = None
         next_beat_at = 0.0
         with asyncio.Runner() as runner:
             while not self._ended:
@@ -77,15 +76,13 @@ class Lease(threading.Thread):
             if session is not None:
                 session.terminate()
 
-    async def _beat(
-        self, session: "asyncpg.Connection[asyncpg.Record] | None"
-    ) -> "asyncpg.Connection[asyncpg.Record] | None":
+    async def _beat(self, session: Session | None) -> Session | None:
         began = time.monotonic()
         held = [attempt.held for attempt in list(self.room.attempts.values())]
         try:
             with reachable():
                 async with asyncio.timeout(max(1.0, self.timeout_s / 4)):
-                    session = session or await asyncpg.connect(_url(self.room), statement_cache_size=0)
+                    session = session or await open_session(_url(self.room))
                     answer = await db.beat(session, self.room.worker, self.timeout_s, held)
         except Unavailable as error:
             log.warning("beat_failed", error=str(error.__cause__ or error))

@@ -30,7 +30,7 @@ async def run_process(room: Room, attempt: Attempt, task: Task, params: Any, rep
     exit_ = await _until_end(process, attempt, room.settings.cancel_grace_s)
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
-    follower.read_rest()
+    await follower.read_rest()
     await reporter.close()
     if follower.result is None and task.result_of_exit is not None and exit_.exit_code == 0:
         follower.result = {"values": task.result_of_exit(contract.tail_log(run.log, LAST_LINES_BYTES))}
@@ -102,10 +102,11 @@ class Follower:
             self._take(self.tail.read())
             await asyncio.sleep(FOLLOW_S)
 
-    def read_rest(self) -> None:
+    async def read_rest(self) -> None:
         """Read what the stage wrote last; now that it has ended nothing more comes."""
         self._take(self.tail.read(last=True))
         while not self.tail.at_end:
+            await asyncio.sleep(0)  # a huge file must not hold up the other stages
             self._take(self.tail.read(last=True))
 
     def _take(self, lines: Sequence[dict[str, Any]]) -> None:

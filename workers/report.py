@@ -4,11 +4,11 @@ import asyncio
 import math
 from typing import Any
 
-import asyncpg
 import msgspec
 import structlog
 from msgspec import Struct, field
 
+from app.db.pool import BAD_DATA
 from app.errors import Unavailable
 from app.services import checkpoints, stages
 from schemas.checkpoint import CheckpointReport
@@ -106,7 +106,7 @@ class Reporter:
                 )
         except Unavailable as error:
             log.warning("report_waits_for_postgres", error=str(error))
-        except asyncpg.DataError as error:
+        except BAD_DATA as error:
             log.warning("checkpoint_ignored", path=self._checkpoints.pop(0).path, error=str(error))
 
 

@@ -82,6 +82,13 @@ def _completion(claim: Claim, ending: Ending, reason: Stop | None) -> Completion
         case Stop.TIMEOUT:
             message = f"It ran longer than its timeout of {claim.timeout_s:g} s."
             ending = Ending(Outcome.TIMED_OUT, error={**(ending.error or {}), "code": "timed_out", "message": message})
+        case None if ending.outcome is Outcome.CANCELLED:
+            error = {
+                "code": "stopped",
+                "message": "It stopped by itself, as if it had been asked to.",
+                **(ending.error or {}),
+            }
+            ending = Ending(Outcome.FAILED, error=error)
     delay_s = next_delay_s(claim.failures + 1, claim.max_retries, claim.retry_delay_s, retryable=ending.retryable)
     return _complete(claim, ending.outcome, error=ending.error, retry_delay_s=delay_s)
 

@@ -28,6 +28,7 @@ from app.settings import Settings
 from schemas.queue import QUEUES_BY_PRIORITY, Queue, Slot
 from schemas.stage import Beat, Claimed, ClaimRequest, Completion
 from schemas.states import Outcome
+from workers import contract
 from workers.completer import Completer
 from workers.data_dir import require_data_dir
 from workers.lease import KILL_SHARE, Lease
@@ -229,13 +230,15 @@ async def run(settings: Settings) -> int:
     """Be a worker until SIGTERM or SIGINT, then drain; return the exit code.
 
     Raises:
-        SetupError: no server URLs, an unknown queue, servers that would lose work, or another installation's data.
+        SetupError: no server URLs, an unknown queue, a variable that no stage may see, servers that
+            would lose work, or another installation's data.
         Unavailable: Postgres cannot be reached at the start.
 
     """
     if settings.database_url is None or settings.redis_url is None:
         raise SetupError("The worker needs HEADWAY_DATABASE_URL and HEADWAY_REDIS_URL.")
     queues = served_queues(settings.worker_queues)
+    contract.stage_env_names(settings.stage_env)
     pool = await open_pool(
         settings.database_url.get_secret_value(),
         max_size=settings.database_pool_max,

@@ -106,7 +106,10 @@ ANSWERS: dict[str, Any] = {
         "next_cursor": None,
     },
     "getLiveness": {"status": "alive"},
-    "getReadiness": {"status": "ready", "checks": {"postgres": "ok", "redis": "ok", "scheduler": "ok"}},
+    "getReadiness": {
+        "status": "ready",
+        "checks": {"postgres": "ok", "streams": "ok", "redis": "ok", "scheduler": "ok"},
+    },
     "getMetrics": "# TYPE headway_sse_clients gauge\nheadway_sse_clients 0.0\n",
     "getProblemType": "not_found (404)\nNot found\n\nNothing has that id.\n",
 }

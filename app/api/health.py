@@ -12,7 +12,7 @@ from app.metrics import REGISTRY
 from app.queue import REDIS_AWAY
 
 CHECK_TIMEOUT_S = 2.0
-VITAL = frozenset({"postgres"})
+VITAL = frozenset({"postgres", "streams"})
 
 
 class Readiness(Struct):
@@ -30,7 +30,7 @@ async def livez() -> dict[str, str]:
 
 @get("/readyz", operation_id="getReadiness", summary="Can it serve", tags=["health"], public=True, quiet=True)
 async def readyz(state: ApiState) -> Readiness:
-    """503 without Postgres or with migrations missing; 200 and ``degraded`` without Redis or a scheduler."""
+    """503 without Postgres, its migrations or event streams; 200 and ``degraded`` without Redis or a scheduler."""
     checks = state.checks
     outcomes = dict(zip(checks, await asyncio.gather(*map(_outcome, checks.values())), strict=True))
     wrong = {name for name, outcome in outcomes.items() if outcome != "ok"}

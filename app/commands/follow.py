@@ -1,8 +1,8 @@
 """Follow a pipeline to its end: what ``submit --watch``, ``submit --wait``, ``pipelines watch`` and ``demo`` share."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from uuid import UUID
 
 from rich.live import Live
@@ -59,12 +59,19 @@ async def wait(client: Client, uuid: UUID, timeout_s: float | None) -> int:
 
 
 async def until(client: Client, uuid: UUID, show: Callable[[Event], None], timeout_s: float | None) -> Pipeline | None:
-    """Follow for at most ``timeout_s``; None when that was not enough. Ctrl-C leaves the pipeline alone."""
+    """Follow for at most ``timeout_s``; None when that was not enough."""
     try:
         async with asyncio.timeout(timeout_s):
             return await follow(client, uuid, show)
     except TimeoutError:
         return None
+
+
+@contextmanager
+def detachable(uuid: UUID) -> Iterator[None]:
+    """At Ctrl-C, say that the pipeline runs on, and how to come back to it."""
+    try:
+        yield
     except asyncio.CancelledError:
         exits.say(f"Detached; the pipeline runs on. {_again(uuid)}", exits.DETACHED)
         raise

@@ -9,7 +9,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from app.commands import exits
-from app.commands.follow import watch
+from app.commands.follow import detachable, watch
 from app.commands.running import open_client
 from app.commands.terminal import Output, console, print_json
 from app.commands.wording import duration
@@ -70,7 +70,8 @@ async def watch_pipeline(uuid: UUID, /, *, timeout: float | None = None, output:
 
     """
     async with open_client(load_settings()) as client:
-        return await watch(client, uuid, output, timeout)
+        with detachable(uuid):
+            return await watch(client, uuid, output, timeout)
 
 
 @pipelines.command

@@ -10,7 +10,7 @@ import yaml
 from cyclopts import Parameter
 
 from app.commands import exits
-from app.commands.follow import wait, watch
+from app.commands.follow import detachable, wait, watch
 from app.commands.running import open_client
 from app.commands.terminal import Output, print_json, print_line
 from app.errors import InvalidRequest
@@ -19,7 +19,7 @@ from schemas.limits import BODY_BYTES_MAX
 
 
 async def submit(
-    file: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    file: str,
     /,
     *,
     watch_it: Annotated[bool, Parameter(name="--watch")] = False,
@@ -49,9 +49,10 @@ async def submit(
             print_line(str(pipeline.uuid))
         elif not watch_it:
             print_json(pipeline)
-        if watch_it:
-            return await watch(client, pipeline.uuid, output, timeout)
-        return await wait(client, pipeline.uuid, timeout) if wait_for_it else exits.COMPLETED
+        with detachable(pipeline.uuid):
+            if watch_it:
+                return await watch(client, pipeline.uuid, output, timeout)
+            return await wait(client, pipeline.uuid, timeout) if wait_for_it else exits.COMPLETED
 
 
 def read_spec(file: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from app import log
 from app.commands import exits
 from app.commands.stack import Stack
 from app.commands.terminal import print_line
@@ -39,6 +40,7 @@ async def with_stack(settings: Settings, work: Callable[[Stack], Awaitable[int]]
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, lambda: hurry.set() if stop.is_set() else stop.set())
+    log.configure(settings.log_format, "warning")
     stack = Stack(settings, say, hurry)
 
     async def whole() -> int:

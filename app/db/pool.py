@@ -1,7 +1,7 @@
 """Connections to Postgres.
 
-Nothing here leaves state in a session, so everything works behind a transaction pooler (one that predates protocol-level
-prepared statements needs ``HEADWAY_DATABASE_PREPARED_STATEMENTS=false``).
+Nothing here leaves state in a session, so everything works behind a transaction pooler (one that predates
+protocol-level prepared statements needs ``HEADWAY_DATABASE_PREPARED_STATEMENTS=false``).
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -13,7 +13,8 @@ import asyncpg
 from app.errors import Unavailable
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
-Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record] | asyncpg.Connection[asyncpg.Record]"
+Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record] | Session"
 
 # What a caller meets when Postgres is away, restarting, full or contended: the same call may work in a moment.
 UNREACHABLE = (
@@ -25,6 +26,8 @@ UNREACHABLE = (
     asyncpg.TransactionRollbackError,
     asyncpg.LockNotAvailableError,
 )
+# What Postgres refuses to store, SQLSTATE classes 22 and 23: the caller's data is at fault.
+BAD_DATA = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 
 
 @contextmanager
@@ -55,6 +58,17 @@ async def open_pool(database_url: str, *, max_size: int, prepared_statements: bo
             statement_cache_size=100 if prepared_statements else 0,
             server_settings={"application_name": "headway"},
         )
+
+
+async def open_session(database_url: str) -> Session:
+    """Open one connection of its own, outside any pool.
+
+    Raises:
+        Unavailable: Postgres cannot be reached.
+
+    """
+    with reachable():
+        return await asyncpg.connect(database_url, timeout=5, statement_cache_size=0)
 
 
 @asynccontextmanager

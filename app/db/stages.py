@@ -31,7 +31,9 @@ def _json(batch: Iterable[Any]) -> str:
 
 async def claim(c: Connection, worker: UUID, requests: Iterable[ClaimRequest], *, wait: bool) -> Claimed:
     """queued → running for those still there; ``wait`` for locks or leave the locked ones out."""
-    wanted, dispatch_tokens, lease_tokens = zip(*((r.stage, r.dispatch_token, r.lease_token) for r in requests))
+    wanted, dispatch_tokens, lease_tokens = zip(
+        *((r.stage, r.dispatch_token, r.lease_token) for r in requests), strict=True
+    )
     answer = await c.fetchval(SQL["claim"], worker, wanted, dispatch_tokens, lease_tokens, wait)
     return msgspec.json.decode(answer, type=Claimed)
 

@@ -1,4 +1,4 @@
-"""Dispatch again: what Redis should hold is derived from Postgres, all of it after a loss, a page at a time otherwise."""
+"""Dispatch again: what Redis should hold is derived from Postgres, all of it after a loss, else page by page."""
 
 import structlog
 

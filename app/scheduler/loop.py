@@ -4,7 +4,6 @@ import asyncio
 import os
 import random
 import socket
-
 from contextlib import suppress
 from typing import Protocol
 from uuid import UUID, uuid4

@@ -1,7 +1,7 @@
 """Rescue: take stages back from workers whose lease has run out.
 
-After an outage of Postgres every lease has run out at once, and nobody is to blame. A rescuer that could not tick itself
-for a while therefore waits one full lease before it takes any: those who live renew theirs meanwhile.
+After an outage of Postgres every lease has run out at once, and nobody is to blame. A rescuer that could not tick
+itself for a while therefore waits one full lease before it takes any: those who live renew theirs meanwhile.
 """
 
 import time

@@ -1,1 +1,1 @@
-"""The verbs of the product: one function is one transaction; hints and dispatches are the caller's, after the commit."""
+"""The verbs of the product: one function is one transaction; what follows the commit is the caller's."""

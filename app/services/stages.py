@@ -9,12 +9,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 from msgspec.structs import replace
 
 from app.core import references, retry
 from app.db import stages as db
-from app.db.pool import Pool, connection
+from app.db.pool import BAD_DATA, Pool, connection
 from schemas.stage import (
     Claim,
     Claimed,
@@ -30,7 +29,6 @@ from schemas.stage import (
 from schemas.states import Outcome
 
 RELEASE_BATCH = 500
-BAD_DATA = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)  # SQLSTATE classes 22 and 23
 
 
 async def claim(pool: Pool, worker: UUID, requests: Sequence[ClaimRequest]) -> Claimed:
@@ -82,7 +80,10 @@ async def _complete(pool: Pool, completions: Sequence[Completion], *, wait: bool
             return await db.complete(c, completions, wait=wait)
     except BAD_DATA:
         if len(completions) == 1:
-            return await _complete(pool, [_result_invalid(completions[0])], wait=wait)
+            failed = _result_invalid(completions[0])
+            if failed == completions[0]:
+                raise  # not the result is at fault
+            return await _complete(pool, [failed], wait=wait)
     middle = len(completions) // 2
     first = await _complete(pool, completions[:middle], wait=wait)
     second = await _complete(pool, completions[middle:], wait=wait)

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from app import broadcast, metrics
 from app.asgi import Server
+from app.embedded import start_valkey
 from schemas.event import LiveEvent, LiveType
 from schemas.stage import Hint
 
@@ -65,6 +66,12 @@ def follow(client):
             yield Stream(answer)
 
     return follow
+
+
+@pytest.fixture
+def no_poll(monkeypatch):
+    """What comes now does not come because somebody looked anyway."""
+    monkeypatch.setattr(broadcast, "POLL_S", 3600)
 
 
 def ids(events):
@@ -159,14 +166,15 @@ async def test_silence_is_broken_by_heartbeats(settings, serve):
             assert [await stream.frame() for _ in range(3)] == [{"": "heartbeat"}] * 3
 
 
+@pytest.mark.usefixtures("no_poll")
 async def test_many_streams_see_every_event_once_and_in_order_while_writers_write(submit, follow, append, queue):
-    """Half the commits send a hint, some twice; streams join in the middle; everybody gets everything."""
+    """Some commits send no hint, some two; streams join in the middle; everybody gets everything."""
     pipeline, total = await submit(), 301
 
     async def write():
         for number in range(60):
             await append(pipeline["uuid"], 5)
-            for _ in range(number % 3 if number % 2 else 0):
+            for _ in range(number % 3):
                 await queue.hint([Hint(0, pipeline["uuid"], 0, releasable=False)])
 
     async def read(delay_s):
@@ -180,6 +188,7 @@ async def test_many_streams_see_every_event_once_and_in_order_while_writers_writ
     assert all(reader.result() == list(range(1, total + 1)) for reader in readers)
 
 
+@pytest.mark.usefixtures("no_poll")
 async def test_a_hint_is_all_it_takes_to_be_awake_at_once(submit, follow, append, queue):
     pipeline = await submit()
     async with follow(pipeline, "?after=1") as stream:
@@ -194,6 +203,7 @@ async def test_a_hint_is_all_it_takes_to_be_awake_at_once(submit, follow, append
     assert sorted(waits)[10] < 0.05
 
 
+@pytest.mark.usefixtures("no_poll")
 async def test_one_wake_is_one_query_whatever_the_number_of_clients(submit, follow, append, queue, monkeypatch):
     pipeline, reads = await submit(), []
     read = broadcast.events.read
@@ -207,7 +217,6 @@ async def test_one_wake_is_one_query_whatever_the_number_of_clients(submit, foll
         for stream in streams:
             await stream.event()
         await append(pipeline["uuid"])
-        monkeypatch.setattr(broadcast, "POLL_S", 3600)
         monkeypatch.setattr(broadcast.events, "read", counted)
         await queue.hint([Hint(0, pipeline["uuid"], 0, releasable=False)])
         assert [ids(await stream.events(1)) for stream in streams] == [[2]] * 3
@@ -227,7 +236,8 @@ async def test_live_reports_pass_through_without_an_id(submit, follow, queue):
     assert (told["id"], told["subject"], told["data"]) == (None, "a", {"fraction": 0.5})
 
 
-async def test_without_a_hint_and_without_redis_events_still_come(settings, serve, append):
+async def test_without_a_hint_and_without_redis_events_still_come(settings, serve, append, monkeypatch):
+    monkeypatch.setattr(broadcast, "POLL_TURNS", 10**9)  # no turn is the pipeline's
     settings = settings.model_copy(update={"redis_url": SecretStr("unix:///nowhere/valkey.sock")})
     body = {"name": "n", "stages": [{"name": "a", "task": "learn"}]}
     async with serve(settings) as (_, url), httpx2.AsyncClient(base_url=url) as client:
@@ -241,20 +251,39 @@ async def test_without_a_hint_and_without_redis_events_still_come(settings, serv
             assert time.perf_counter() - began < 2 * broadcast.POLL_S
 
 
+@pytest.mark.usefixtures("no_poll")
 async def test_a_redis_that_was_emptied_or_cut_off_loses_nothing(submit, follow, append, redis, queue):
     pipeline = await submit()
     async with follow(pipeline) as stream:
         await stream.event()
-        await redis.flushall()
-        await append(pipeline["uuid"])
-        await queue.hint([Hint(0, pipeline["uuid"], 0, releasable=False)])
-        assert ids(await stream.events(1)) == [2]
-        await redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-        await append(pipeline["uuid"])
-        await queue.hint([Hint(0, pipeline["uuid"], 0, releasable=False)])
-        assert ids(await stream.events(1)) == [3]
+        for cut in (("FLUSHALL",), ("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")):
+            await redis.execute_command(*cut)
+            await append(pipeline["uuid"])
+            await queue.hint([Hint(0, pipeline["uuid"], 0, releasable=False)])
+            assert await stream.event()
 
 
+@pytest.mark.usefixtures("no_poll")
+async def test_a_redis_that_comes_back_is_a_reason_to_look_at_everything(settings, serve, append, tmp_path):
+    valkey = await asyncio.to_thread(start_valkey, tmp_path)
+    settings = settings.model_copy(update={"redis_url": SecretStr(valkey.url)})
+    body = {"name": "n", "stages": [{"name": "a", "task": "learn"}]}
+    try:
+        async with serve(settings) as (_, url), httpx2.AsyncClient(base_url=url) as client:
+            pipeline = (await client.post(BASE, json=body)).json()
+            async with client.stream("GET", f"{BASE}/{pipeline['uuid']}/events") as answer:
+                stream = Stream(answer)
+                await stream.event()
+                await asyncio.to_thread(valkey.stop)
+                await asyncio.sleep(1)  # longer than a client tries again by itself
+                await append(pipeline["uuid"])
+                valkey = await asyncio.to_thread(start_valkey, tmp_path)
+                assert ids(await stream.events(1)) == [2]
+    finally:
+        await asyncio.to_thread(valkey.stop)
+
+
+@pytest.mark.usefixtures("no_poll")
 async def test_a_slow_client_keeps_nobody_waiting_and_misses_nothing(api, submit, follow, append, queue):
     server, base_url = api
     pipeline, total = await submit(), 3_001  # 12 MB, more than sockets buffer
@@ -268,7 +297,7 @@ async def test_a_slow_client_keeps_nobody_waiting_and_misses_nothing(api, submit
             assert ids(await quick.events(total)) == list(range(1, total + 1))
         watching = server.app.state.broadcaster._subscriptions[UUID(pipeline["uuid"])]
         assert max(len(subscription._frames) for subscription in watching) == broadcast.FRAMES_MAX
-        slow.setblocking(False)
+        slow.settimeout(0)
         reader, writer = await asyncio.open_connection(sock=slow)
         seen = []
         async with asyncio.timeout(2 * PATIENCE_S):

@@ -1,5 +1,6 @@
 """One ``headway up`` for the tests of a file."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -11,4 +12,4 @@ from tests.cli.programs import Up
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     up = Up(tmp_path_factory.mktemp("up"))
     yield up
-    up.end()
+    assert up.end(signal.SIGTERM) == 0

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from app import launch
+
 ROOT = Path(__file__).parents[2]
 HEADWAY = [sys.executable, "-P", "-m", "app.cli"]
 TOKEN = "let-me-in"
@@ -58,7 +60,8 @@ class Up:
         self.settings = {"HEADWAY_API_TOKEN": TOKEN, **settings}
         self.errors = (cwd / "up.err").open("w")
         self.process = subprocess.Popen(
-            [*HEADWAY, "up", "--port", "0"],
+            # It ends with the test run, also when a test fails half-way.
+            launch.command([*HEADWAY, "up", "--port", "0"], signal=signal.SIGTERM),
             cwd=cwd,
             env=environment(**self.settings),
             stdout=subprocess.PIPE,
@@ -82,8 +85,10 @@ class Up:
         pids: dict[str, int] = json.loads((self.cwd / ".headway" / "up.json").read_text())["pids"]
         return pids
 
-    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
+    def end(self, number: signal.Signals | None = None) -> int:
+        """Send a signal, if one is named, wait for the end and return the exit code."""
+        if number is not None:
+            self.process.send_signal(number)
         self.process.communicate(timeout=PATIENCE_S)
         self.errors.close()
         return self.process.returncode

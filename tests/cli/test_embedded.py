@@ -15,11 +15,14 @@ import asyncpg
 import pytest
 import redis
 
+from app import launch
 from app.embedded import identity, start_postgres, start_valkey
+from app.embedded.directory import lock, release
 from app.embedded.server import package_dir
 from app.errors import SetupError
+from tests.cli.programs import ROOT, exists, wait_until
 
-ROOT = Path(__file__).parents[2]
+OWNER = Path(__file__).with_name("owner.py")
 NOBODY = 65_534
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 
@@ -34,18 +37,8 @@ def query(url: str, *statements: str) -> object:
     return asyncio.run(ask())
 
 
-def exists(pid: int) -> bool:
-    try:
-        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except FileNotFoundError:
-        return False
-
-
 def wait_until_gone(*pids: int) -> None:
-    deadline = time.monotonic() + 20
-    while any(exists(pid) for pid in pids):
-        assert time.monotonic() < deadline, "a server outlived its owner"
-        time.sleep(0.02)
+    wait_until(lambda: not any(exists(pid) for pid in pids), patience_s=20)
 
 
 @pytest.fixture
@@ -71,10 +64,21 @@ def test_postgres_recovers_after_a_crash_although_its_pid_belongs_to_another_pro
     first.process.kill()
     first.stop()
     trace = data_dir / "postgres" / "cluster" / "postmaster.pid"
-    trace.write_text(trace.read_text().replace(str(first.pid), str(os.getpid()), 1))
-    second = start_postgres(data_dir, durable=False)
-    assert query(second.url, "SELECT a FROM kept") == 7
-    second.stop()
+    with subprocess.Popen(["sleep", "60"]) as another:
+        trace.write_text(trace.read_text().replace(str(first.pid), str(another.pid), 1))
+        second = start_postgres(data_dir, durable=False)
+        assert query(second.url, "SELECT a FROM kept") == 7
+        second.stop()
+        another.kill()
+
+
+def test_the_next_owner_waits_for_the_last_processes_of_a_crashed_server(data_dir: Path) -> None:
+    first = lock(data_dir)
+    with subprocess.Popen(["sleep", "0.5"], pass_fds=(first.fileno(),)) as lingering:
+        release(first)
+        second = lock(data_dir)
+        assert lingering.wait(1) == 0
+    release(second)
 
 
 def test_an_interrupted_first_start_leaves_nothing_half_made(data_dir: Path) -> None:
@@ -115,8 +119,9 @@ def test_servers_stand_side_by_side_and_nobody_else_may_enter_their_directories(
         server.stop()
 
 
-def test_paths_too_long_or_too_odd_for_a_socket_still_work(data_dir: Path) -> None:
-    odd = data_dir / ("x" * 90) / "50% ready, isn't it?"
+@pytest.mark.parametrize("name", ["x" * 90, "50% ready, isn't it?"])
+def test_paths_too_long_or_too_odd_for_a_socket_still_work(data_dir: Path, name: str) -> None:
+    odd = data_dir / name
     postgres, valkey = start_postgres(odd, durable=False), start_valkey(odd)
     assert query(postgres.url, "SELECT 1") == 1
     with closing(redis.Redis.from_url(valkey.url)) as client:
@@ -141,7 +146,7 @@ def test_valkey_never_evicts_and_keeps_its_data_across_a_crash(data_dir: Path) -
 
 
 def start_owner(data_dir: Path, *prefix: str) -> subprocess.Popen[str]:
-    command = [*prefix, sys.executable, str(ROOT / "tests" / "cli" / "owner.py"), str(data_dir)]
+    command = [*prefix, *launch.command([sys.executable, str(OWNER), str(data_dir)], signal=signal.SIGTERM)]
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
 

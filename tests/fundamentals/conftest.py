@@ -1,4 +1,4 @@
-"""One Headway of real processes for each file of tests, and a client that speaks to it.
+"""One Headway of real processes for all of these tests, and a client that speaks to it.
 
 It has two process slots, so two stages with a process of their own run at once.
 """
@@ -12,10 +12,11 @@ from tests.support.installation import Headway, Installation, show_logs
 from tests.support.processes import Oracle
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 async def installation(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
     """An API, a scheduler and a worker, with servers of their own."""
-    async with Installation(tmp_path_factory.mktemp("headway")) as installation:
+    directory = tmp_path_factory.mktemp("headway")
+    async with Installation(directory, worker_concurrency=2, stage_log_bytes_max=5_000_000) as installation:
         installation.api()
         installation.scheduler()
         installation.worker()
@@ -25,9 +26,10 @@ async def installation(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterato
 
 @pytest.fixture
 async def headway(installation: Installation) -> AsyncIterator[Headway]:
-    """A client of the installation's API."""
+    """A client of the installation's API; what a failed test has left running does not stand in the way of the next."""
     async with Headway(installation.url) as headway:
         yield headway
+        await headway.cancel_what_runs()
 
 
 @pytest.fixture

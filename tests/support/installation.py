@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -16,7 +17,7 @@ import asyncpg
 import pytest
 
 from app import launch
-from app.client import Client, Unreachable
+from app.client import ApiError, Client, Unreachable
 from app.db.migrate import migrate
 from app.embedded import start_postgres, start_valkey
 from app.embedded.server import tail
@@ -49,7 +50,7 @@ class Installation:
     def __init__(self, directory: Path, **settings: object) -> None:
         self.directory = directory
         self.data_dir = directory / "data"
-        self.settings = TIMINGS | {"worker_concurrency": 2} | settings
+        self.settings = TIMINGS | settings
         self.processes: list[Process] = []
         self._numbers = count(1)
 
@@ -68,6 +69,27 @@ class Installation:
         self._listening.close()
         self.valkey.stop()
         self.postgres.stop()
+
+    def crash_postgres(self) -> None:
+        """End Postgres the way a crash does: nobody is told, and the next start has to recover."""
+        self.postgres.process.send_signal(signal.SIGQUIT)
+        self.postgres.process.wait()
+        self.postgres.stop()
+
+    def start_postgres(self) -> None:
+        """Start Postgres again, with its data."""
+        self.postgres = start_postgres(self.directory)
+
+    def lose_valkey(self) -> None:
+        """Kill Valkey and all that it has written."""
+        self.valkey.process.kill()
+        self.valkey.process.wait()
+        self.valkey.stop()
+        shutil.rmtree(self.directory / "valkey" / "appendonlydir")
+
+    def start_valkey(self) -> None:
+        """Start Valkey again."""
+        self.valkey = start_valkey(self.directory)
 
     def api(self, **settings: object) -> Process:
         """Start an API process behind ``url``."""
@@ -100,15 +122,13 @@ class Installation:
         return process
 
     async def ready(self) -> None:
-        """Wait until the API is ready and every worker that was started holds a lease."""
+        """Wait until the API is ready and every worker holds a lease."""
+        started = [process for process in self.processes if process.is_running]
         async with asyncio.timeout(WITHIN_S), Client(self.url) as client:
-            while not (await self._api_is_ready(client) and await self._workers_are_live()):
-                self._require_alive()
+            while not (await self._api_is_ready(client) and await self._have_leases(started)):
+                for process in started:
+                    assert process.is_running, f"{process.name} has ended:\n{tail(process.log)}"
                 await asyncio.sleep(LOOK_AGAIN_S)
-
-    def _require_alive(self) -> None:
-        for process in self.processes:
-            assert process.is_running, f"{process.name} has ended:\n{tail(process.log)}"
 
     @staticmethod
     async def _api_is_ready(client: Client) -> bool:
@@ -116,9 +136,9 @@ class Installation:
             return (await client.ready()).get("status") == "ready"
         return False
 
-    async def _workers_are_live(self) -> bool:
-        started = {process.pid for process in self.processes if process.name.startswith("worker")}
-        return started <= {_pid(row["name"]) for row in await self.query(LIVE_WORKERS)}
+    async def _have_leases(self, started: list[Process]) -> bool:
+        workers = {process.pid for process in started if process.name.startswith("worker")}
+        return workers <= {_pid(row["name"]) for row in await self.query(LIVE_WORKERS)}
 
     async def query(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
         """Ask Postgres what the API does not tell."""
@@ -146,10 +166,15 @@ class Installation:
 class Headway(Client):
     """A client for tests: it submits, watches until something has happened, and gives up after ``WITHIN_S``."""
 
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.submitted: list[UUID] = []
+
     async def submit(self, *stages: dict[str, Any], **fields: Any) -> UUID:
         """Create a pipeline and start it."""
         spec = {"name": "test", "start": True, "stages": list(stages), **fields}
-        return (await self.create(spec, idempotency_key=str(uuid4()))).uuid
+        self.submitted.append((await self.create(spec, idempotency_key=str(uuid4()))).uuid)
+        return self.submitted[-1]
 
     async def run(self, *stages: dict[str, Any], **fields: Any) -> Pipeline:
         """Create a pipeline, start it, and see it to its end."""
@@ -165,11 +190,11 @@ class Headway(Client):
         async with asyncio.timeout(within_s):
             return [event async for event in self.watch(pipeline)]
 
-    async def event(self, pipeline: UUID, kind: str, stage: str | None = None) -> Event:
-        """Wait for an event."""
+    async def event(self, pipeline: UUID, kind: str, stage: str | None = None, **data: Any) -> Event:
+        """Wait for an event, with these entries among its data."""
         async with asyncio.timeout(WITHIN_S), aclosing(self.watch(pipeline)) as events:
             async for event in events:
-                if (event.type, event.subject) == (kind, stage):
+                if (event.type, event.subject) == (kind, stage) and data.items() <= event.data.items():
                     return event
         raise AssertionError(f"the pipeline has ended without {kind} of {stage}")
 
@@ -184,6 +209,12 @@ class Headway(Client):
     async def delete(self, pipeline: UUID) -> None:
         """Delete a pipeline."""
         await self._ask("DELETE", f"/api/v1/pipelines/{pipeline}")
+
+    async def cancel_what_runs(self) -> None:
+        """Cancel the pipelines that have not ended."""
+        for pipeline in self.submitted:
+            with suppress(ApiError):
+                await self.cancel(pipeline)
 
 
 def noop(name: str, *depends_on: str, sleep_s: float = 0, **fields: Any) -> dict[str, Any]:

@@ -38,6 +38,9 @@ def report(**line):
 def forever():
     while True: signal.pause()
 
+def worker():
+    return int(open(f"/proc/{os.getppid()}/stat").read().rpartition(")")[2].split()[1])
+
 attempt = int(os.environ["HEADWAY_ATTEMPT"])
 """
 
@@ -55,7 +58,8 @@ class Line:
 class Oracle:
     """A log outside of Headway, one line for each thing a stage said: what has really happened, and in which order.
 
-    A stage is some lines of Python that may use ``say``, ``wait_for``, ``report`` and ``forever`` of the prelude. The
+    A stage is some lines of Python that may use ``say``, ``wait_for``, ``report``, ``forever`` and
+    ``worker`` (its pid) of the prelude. The
     test may ``say`` a word as well, which is how it lets a waiting stage go on.
     """
 

@@ -1,7 +1,7 @@
 """``cleanup_checkpoints``: keep the best checkpoints of a pipeline, delete the others.
 
-The table is the authority. What is to go is marked ``deleting`` first, renamed, removed, and marked ``deleted`` last, so
-a clean-up that dies anywhere is finished by the next one, and a checkpoint that is kept is never touched.
+The table is the authority. What is to go is marked ``deleting`` first, renamed, removed, and marked ``deleted`` last,
+so a clean-up that dies anywhere is finished by the next one, and a checkpoint that is kept is never touched.
 """
 
 import asyncio

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import msgspec
 from msgspec import Struct
 
+from app.db.pool import Pool
 from schemas.queue import Queue, Slot
 from schemas.task import TaskType
 
@@ -26,7 +26,7 @@ class TaskContext:
     attempt: int
     report: Callable[[dict[str, Any]], None]
     """Takes one event of the run contract, such as ``{"type": "progress", "step": 1, "total": 2}``."""
-    pool: asyncpg.Pool
+    pool: Pool
     data_dir: Path
 
 

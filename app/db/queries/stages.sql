@@ -11,10 +11,14 @@ SELECT complete_stages($1::jsonb, $2)
 SELECT release_pipelines($1, $2, $3)
 
 -- name: report_progress
--- Keep the last progress of running attempts; one that no longer holds its stage reports to nobody.
+-- Keep the last progress of running attempts; one that no longer holds its stage reports to nobody. No pipeline is
+-- locked here, so it must not wait for a stage either: whoever has that locked is ending it.
 UPDATE stages AS s SET progress = r.progress
-  FROM jsonb_to_recordset($1::jsonb) AS r (stage uuid, lease_token uuid, progress double precision)
- WHERE s.uuid = r.stage AND s.status = 'running' AND s.lease_token = r.lease_token
+  FROM (SELECT f.pipeline_id, f.position, r.progress
+          FROM jsonb_to_recordset($1::jsonb) AS r (stage uuid, lease_token uuid, progress double precision)
+          JOIN stages AS f ON f.uuid = r.stage AND f.status = 'running' AND f.lease_token = r.lease_token
+           FOR NO KEY UPDATE OF f SKIP LOCKED) AS r
+ WHERE s.pipeline_id = r.pipeline_id AND s.position = r.position
 
 -- name: releasable
 -- What the sweep has to look at: live pipelines with ended stages whose dependents were not told, with retries that

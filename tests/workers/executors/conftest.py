@@ -3,8 +3,10 @@
 import asyncio
 import os
 import select
+import signal
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -56,18 +58,21 @@ class Lifeline:
         self.end = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         self.poll = select.poll()
         self.poll.register(self.end, select.POLLIN)
+        self.pids: set[int] = set()
 
     async def hear(self, *words: str) -> None:
         """Wait until all of the words have been said."""
         await asyncio.to_thread(self.hear_now, *words)
 
     def hear_now(self, *words: str) -> None:
-        heard = set()
+        heard: set[str] = set()
         while heard != set(words):
             assert self.poll.poll(20_000), f"heard only {heard}"
             said = os.read(self.end, 4096).decode()
             assert said, f"all have ended and said only {heard}"
-            heard |= {line.split()[0] for line in said.splitlines()}
+            for word, pid in map(str.split, said.splitlines()):
+                heard.add(word)
+                self.pids.add(int(pid))
 
     def is_cut(self, *, within_s: float = 0) -> bool:
         """Tell whether every process that has spoken, and all that descend from it, have ended."""
@@ -78,6 +83,11 @@ class Lifeline:
 def lifeline(tmp_path) -> Iterator[Lifeline]:
     lifeline = Lifeline(tmp_path / "lifeline")
     yield lifeline
+    if not lifeline.is_cut():
+        # Of a test that failed; what passed has ended everything itself.
+        for pid in lifeline.pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
     os.close(lifeline.end)
 
 

@@ -188,7 +188,9 @@ async def test_a_supervisor_takes_the_order_to_end_from_its_worker_alone(stage, 
 
 async def test_a_stage_that_kills_its_supervisor_takes_nobody_with_it(stage, lifeline, go):
     neighbour = await local.start(stage("time.sleep(60)", name="neighbour"))
-    unmarked = "if os.fork() == 0: say('unmarked'); os.set_inheritable(line, True); os.execve('/bin/sleep', ['sleep', '60'], {})"
+    unmarked = (
+        "if os.fork() == 0: say('unmarked'); os.set_inheritable(line, True); os.execve('/bin/sleep', ['', '60'], {})"
+    )
     poison = "wait_for_go(); os.kill(os.getppid(), signal.SIGKILL); forever()"
     process = await local.start(stage(f"leave_behind()\n{unmarked}\nsay('main'); {poison}"))
     await lifeline.hear(*LEFT_BEHIND, "unmarked", "main")
@@ -222,7 +224,7 @@ async def main():
 
 def start_worker(launch: Launch, loop: str = "uvloop") -> subprocess.Popen[bytes]:
     command = [sys.executable, "-c", WORKER, loop, launch.argv[-1]]
-    env = {"PYTHONPATH": str(ROOT)}
+    env = {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, start_new_session=True)
 
 
@@ -246,8 +248,9 @@ def test_the_main_process_ends_with_its_supervisor_though_the_worker_is_stuck(st
         lifeline.hear_now("main")
         worker.send_signal(signal.SIGSTOP)
         os.kill(supervisor, signal.SIGKILL)
-        assert lifeline.is_cut(within_s=10)
+        ended = lifeline.is_cut(within_s=10)
         worker.kill()
+    assert ended
 
 
 def test_nothing_outlives_its_event_loop(stage, lifeline):

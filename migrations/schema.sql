@@ -1,0 +1,1073 @@
+--
+-- PostgreSQL database dump
+--
+
+--
+-- Name: new_event; Type: TYPE; Schema: public; Owner: -
+--
+
+CREATE TYPE public.new_event AS (
+	pipeline_id bigint,
+	type text,
+	subject text,
+	data json
+);
+
+--
+-- Name: queued_stage; Type: TYPE; Schema: public; Owner: -
+--
+
+CREATE TYPE public.queued_stage AS (
+	pipeline_id bigint,
+	name text,
+	stage uuid,
+	dispatch_token integer,
+	task text,
+	queue text,
+	slot text
+);
+
+--
+-- Name: append_events(public.new_event[], timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.append_events(new_events public.new_event[], moment timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+-- Numbers events gaplessly per pipeline, in array order, and keeps the pipelines' counters with them. The caller holds
+-- the pipelines' locks; that, and not a sequence, is what makes seq follow the order of commits.
+BEGIN
+    IF new_events IS NULL THEN
+        RETURN;
+    END IF;
+    IF current_setting('synchronous_commit') = 'off' THEN
+        PERFORM set_config('synchronous_commit', 'on', true);
+    END IF;
+    WITH numbered AS MATERIALIZED (
+        SELECT e.pipeline_id, p.last_seq + row_number() OVER (PARTITION BY e.pipeline_id ORDER BY e.place) AS seq,
+               e.type, e.subject, e.data
+          FROM unnest(new_events) WITH ORDINALITY AS e (pipeline_id, type, subject, data, place)
+          JOIN pipelines AS p ON p.id = e.pipeline_id
+    ), stored AS (
+        INSERT INTO events (pipeline_id, seq, type, subject, data, "time")
+        SELECT pipeline_id, seq, type, subject, data, moment FROM numbered
+    )
+    UPDATE pipelines AS p
+       SET last_seq = n.last_seq, open_stages = p.open_stages - n.ended, broken_stages = p.broken_stages + n.broken
+      FROM (SELECT pipeline_id, max(seq) AS last_seq,
+                   count(*) FILTER (WHERE type IN ('stage.completed', 'stage.failed', 'stage.skipped',
+                                                   'stage.cancelled')) AS ended,
+                   count(*) FILTER (WHERE type IN ('stage.failed', 'stage.cancelled')) AS broken
+              FROM numbered GROUP BY pipeline_id) AS n
+     WHERE p.id = n.pipeline_id;
+END $$;
+
+--
+-- Name: beat_worker(uuid, double precision, jsonb); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.beat_worker(worker uuid, lease_timeout_s double precision, held jsonb) RETURNS json
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+-- Renews a worker's lease and compares notes with it. `lost`: the lease was already taken, stop everything. `cancelled`:
+-- lease tokens that are held, and to be stopped. `fenced`: held, but no longer the worker's. `strangers`: the worker's for a whole lease,
+-- but not held, so a claim whose answer got lost; the worker hands them back.
+DECLARE
+    moment timestamptz := clock_timestamp();
+BEGIN
+    -- A beat lost in a crash of Postgres costs a fraction of a lease, so it need not wait for the disk.
+    PERFORM set_config('synchronous_commit', 'off', true);
+    UPDATE workers SET heartbeat_at = moment, lease_expires_at = moment + lease_timeout_s * interval '1 second'
+     WHERE id = worker AND state IN ('live', 'draining');
+    IF NOT FOUND THEN
+        RETURN json_build_object('lost', true);
+    END IF;
+    RETURN (
+        WITH mine AS (
+            SELECT s.uuid, s.attempt, s.lease_token, s.started_at, s.cancel_asked OR p.status = 'cancelling' AS cancelled
+              FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id
+             WHERE s.worker_id = worker AND s.status = 'running'
+        )
+        SELECT json_build_object(
+                   'lost', false,
+                   'cancelled', coalesce(json_agg(h.lease_token) FILTER (WHERE h.stage IS NOT NULL AND m.cancelled), '[]'),
+                   'fenced', coalesce(json_agg(h.lease_token) FILTER (WHERE m.uuid IS NULL), '[]'),
+                   'strangers', coalesce(json_agg(json_build_object(
+                       'stage', m.uuid, 'attempt', m.attempt, 'lease_token', m.lease_token)) FILTER (
+                       WHERE h.stage IS NULL AND m.started_at < moment - lease_timeout_s * interval '1 second'), '[]'))
+          FROM jsonb_to_recordset(held) AS h (stage uuid, lease_token uuid)
+          FULL JOIN mine AS m ON m.uuid = h.stage AND m.lease_token = h.lease_token);
+END $$;
+
+--
+-- Name: cancel_pipeline(uuid); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.cancel_pipeline(target uuid) RETURNS json
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+-- pending | running | paused → cancelling: what waits is cancelled at once, what runs hears it from its worker's next
+-- beat. With nothing running the pipeline settles here and now. A second call while cancelling changes nothing.
+DECLARE
+    pipeline pipelines;
+    moment timestamptz;
+    news new_event[];
+BEGIN
+    PERFORM set_config('lock_timeout', '2s', true);
+    SELECT * INTO pipeline FROM pipelines WHERE uuid = target FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    ELSIF pipeline.status = 'cancelling' THEN
+        RETURN json_build_object('hints', '[]'::json, 'queued', '[]'::json);
+    ELSIF pipeline.finished_at IS NOT NULL THEN
+        RETURN json_build_object('refused', pipeline.status);
+    END IF;
+    moment := clock_timestamp();
+    UPDATE pipelines SET status = 'cancelling' WHERE id = pipeline.id;
+    WITH stopped AS (
+        UPDATE stages AS s
+           SET status = 'cancelled', finished_at = moment, retry_at = NULL, propagated = true
+         WHERE s.pipeline_id = pipeline.id AND s.status IN ('pending', 'queued', 'retrying')
+        RETURNING s.position, s.name, s.uuid
+    )
+    SELECT ROW (pipeline.id, 'pipeline.cancelling', NULL, '{}'::json)::new_event
+           || array_agg(ROW (pipeline.id, 'stage.cancelled', name,
+                             json_build_object('task_id', uuid))::new_event ORDER BY position)
+      INTO news FROM stopped;
+    PERFORM append_events(news, moment);
+    PERFORM settle_pipelines(ARRAY[pipeline.id], moment);
+    RETURN json_build_object('hints', hints(ARRAY[pipeline.id], false), 'queued', '[]'::json);
+END $$;
+
+--
+-- Name: claim_stages(uuid, uuid[], integer[], uuid[], boolean); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.claim_stages(worker uuid, wanted uuid[], dispatch_tokens integer[], lease_tokens uuid[], wait boolean) RETURNS json
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+-- queued → running, one attempt each, for the stages that are still queued under that dispatch token, in pipelines that
+-- are still running, by a worker whose lease still holds. Repeated with the same lease token it gives the same answer.
+DECLARE
+    locked bigint[];
+    open_pipelines bigint[];
+    moment timestamptz;
+    news new_event[];
+BEGIN
+    locked := lock_pipelines(ARRAY(
+        SELECT DISTINCT s.pipeline_id FROM stages AS s WHERE s.uuid = ANY (wanted)), wait);
+    moment := clock_timestamp();
+    IF NOT EXISTS (SELECT FROM workers WHERE id = worker AND state = 'live' AND lease_expires_at > moment) THEN
+        RETURN json_build_object('worker_lost', true);
+    END IF;
+    open_pipelines := ARRAY(SELECT id FROM pipelines WHERE id = ANY (locked) AND status = 'running');
+    WITH started AS (
+        UPDATE stages AS s
+           SET status = 'running', attempt = s.attempt + 1, worker_id = worker, started_at = moment, progress = NULL,
+               lease_token = lease_tokens[array_position(wanted, s.uuid)]
+         WHERE s.uuid = ANY (wanted) AND s.pipeline_id + 0 = ANY (open_pipelines) AND s.status || '' = 'queued'
+           AND s.dispatch_token = dispatch_tokens[array_position(wanted, s.uuid)]
+        RETURNING s.pipeline_id, s.position, s.name, s.uuid, s.attempt, s.lease_token
+    ), recorded AS (
+        INSERT INTO attempts (pipeline_id, position, attempt, lease_token, worker_id, started_at)
+        SELECT pipeline_id, position, attempt, lease_token, worker, moment FROM started
+    )
+    SELECT array_agg(ROW (pipeline_id, 'stage.started', name,
+                          json_build_object('task_id', uuid, 'attempt', attempt, 'worker', worker))::new_event)
+      INTO news FROM started;
+    PERFORM append_events(news, moment);
+    RETURN (
+        SELECT json_build_object(
+                   'claims', coalesce(json_agg(json_build_object(
+                       'stage', s.uuid, 'attempt', s.attempt, 'lease_token', s.lease_token, 'pipeline', p.uuid,
+                       'pipeline_name', p.name, 'name', s.name, 'task', s.task, 'params', s.params,
+                       'references', s."references", 'max_retries', s.max_retries, 'failures', s.failures,
+                       'retry_delay_s', s.retry_delay_s, 'timeout_s', s.timeout_s,
+                       'started_at', extract(epoch FROM s.started_at),
+                       'resume_from', CASE WHEN s.attempt > 1 THEN resume_point(s.pipeline_id, s.position) END))
+                       FILTER (WHERE s.status = 'running' AND s.pipeline_id = ANY (locked)
+                                 AND s.lease_token = lease_tokens[array_position(wanted, s.uuid)]), '[]'),
+                   'locked', left_out(wanted, locked),
+                   'hints', hints(ARRAY(SELECT DISTINCT n.pipeline_id FROM unnest(news) AS n), false))
+          FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id WHERE s.uuid = ANY (wanted));
+END $$;
+
+--
+-- Name: complete_stages(jsonb, boolean); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.complete_stages(completions jsonb, wait boolean) RETURNS json
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+-- The first of the two acts: an attempt's outcome and its event, nothing else. Only the attempt that holds the stage
+-- may do it; the others are named in `stale`, unless this very attempt has said it before. Releasing the dependents is
+-- the second act, in release_pipelines.
+DECLARE
+    ended_stages uuid[] := ARRAY(SELECT (c ->> 'stage')::uuid FROM jsonb_array_elements(completions) AS c);
+    locked bigint[];
+    moment timestamptz;
+    news new_event[];
+BEGIN
+    locked := lock_pipelines(ARRAY(
+        SELECT DISTINCT s.pipeline_id FROM stages AS s WHERE s.uuid = ANY (ended_stages)), wait);
+    moment := clock_timestamp();
+    WITH decided AS MATERIALIZED (
+        SELECT c.*, CASE WHEN c.outcome = 'completed' THEN 'completed'
+                         WHEN p.status = 'cancelling' OR s.cancel_asked THEN 'cancelled'
+                         WHEN c.retry_delay_s IS NOT NULL THEN 'retrying'
+                         WHEN c.outcome = 'cancelled' THEN 'cancelled'
+                         ELSE 'failed' END AS status
+          FROM jsonb_to_recordset(completions) AS c (
+                   stage uuid, attempt integer, lease_token uuid, outcome text, result jsonb, error jsonb,
+                   retry_delay_s double precision, costs_retry boolean)
+          JOIN stages AS s ON s.uuid = c.stage AND s.uuid = ANY (ended_stages) AND s.pipeline_id + 0 = ANY (locked)
+          JOIN pipelines AS p ON p.id = s.pipeline_id
+    ), ended AS (
+        UPDATE stages AS s
+           SET status = d.status, lease_token = NULL,
+               result = CASE WHEN d.status = 'completed' THEN d.result END,
+               error = CASE WHEN d.status <> 'completed' THEN d.error END,
+               progress = CASE WHEN d.status = 'completed' THEN 1 ELSE s.progress END,
+               failures = s.failures + (d.costs_retry AND d.outcome IN ('failed', 'timed_out'))::integer,
+               losses = CASE WHEN d.outcome = 'lost' THEN s.losses + 1 WHEN d.costs_retry THEN 0 ELSE s.losses END,
+               retry_at = CASE WHEN d.status = 'retrying' THEN moment + d.retry_delay_s * interval '1 second' END,
+               finished_at = CASE WHEN d.status <> 'retrying' THEN moment END,
+               propagated = d.status <> 'retrying' AND s.dependents = 0
+          FROM decided AS d
+         WHERE s.uuid = d.stage AND s.uuid = ANY (ended_stages) AND s.status || '' = 'running' AND s.attempt = d.attempt
+           AND s.lease_token = d.lease_token
+        RETURNING s.pipeline_id, s.position, s.name, s.uuid, s.attempt, s.status, s.error, s.retry_at,
+                  d.outcome, d.error AS why
+    ), recorded AS (
+        UPDATE attempts AS a SET outcome = e.outcome, error = e.why, finished_at = moment FROM ended AS e
+         WHERE a.pipeline_id = e.pipeline_id AND a.position = e.position AND a.attempt = e.attempt
+    )
+    SELECT array_agg(ROW (pipeline_id, 'stage.' || status, name, CASE status
+               WHEN 'completed' THEN json_build_object('task_id', uuid, 'attempt', attempt)
+               WHEN 'retrying' THEN json_build_object('task_id', uuid, 'attempt', attempt, 'outcome', outcome,
+                                                      'error', error, 'retry_at', retry_at)
+               ELSE json_build_object('task_id', uuid, 'attempt', attempt, 'outcome', outcome, 'error', error)
+               END)::new_event)
+      INTO news FROM ended;
+    PERFORM append_events(news, moment);
+    RETURN (
+        SELECT json_build_object(
+                   'locked', left_out(ended_stages, locked),
+                   'stale', coalesce(json_agg(c.stage) FILTER (
+                       WHERE s.uuid IS NULL
+                          OR (s.pipeline_id = ANY (locked) AND a.outcome IS DISTINCT FROM c.outcome)), '[]'),
+                   'hints', hints(ARRAY(SELECT DISTINCT n.pipeline_id FROM unnest(news) AS n), true))
+          FROM jsonb_to_recordset(completions) AS c (stage uuid, attempt integer, lease_token uuid, outcome text)
+          LEFT JOIN stages AS s ON s.uuid = c.stage AND s.uuid = ANY (ended_stages)
+          LEFT JOIN attempts AS a ON a.pipeline_id = s.pipeline_id AND a.position = s.position
+                                 AND a.attempt = c.attempt AND a.lease_token = c.lease_token);
+END $$;
+
+--
+-- Name: create_pipeline(jsonb, integer[], integer[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.create_pipeline(spec jsonb, edges_from integer[], edges_to integer[]) RETURNS json
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+-- Stores a pipeline with its stages and dependencies, and starts it if `spec.start`.
+DECLARE
+    pipeline bigint;
+    moment timestamptz := clock_timestamp();
+    queued queued_stage[];
+    starts boolean := (spec ->> 'start')::boolean;
+BEGIN
+    INSERT INTO pipelines (uuid, project, name, description, priority, labels, stage_count, open_stages, status,
+                           created_at, started_at)
+    VALUES ((spec ->> 'uuid')::uuid, spec ->> 'project', spec ->> 'name', spec ->> 'description',
+            (spec ->> 'priority')::smallint, spec -> 'labels', jsonb_array_length(spec -> 'stages'),
+            jsonb_array_length(spec -> 'stages'), CASE WHEN starts THEN 'running' ELSE 'pending' END,
+            moment, CASE WHEN starts THEN moment END)
+    RETURNING id INTO pipeline;
+    INSERT INTO stages (pipeline_id, position, uuid, name, task, queue, slot, params, "references", max_retries,
+                        retry_delay_s, timeout_s, unmet, dependents)
+    SELECT pipeline, s.position, s.uuid, s.name, s.task, s.queue, s.slot, s.params, s."references", s.max_retries,
+           s.retry_delay_s, s.timeout_s, s.unmet, s.dependents
+      FROM jsonb_to_recordset(spec -> 'stages') AS s (
+               position integer, uuid uuid, name text, task text, queue text, slot text, params jsonb,
+               "references" jsonb, max_retries smallint, retry_delay_s double precision, timeout_s double precision,
+               unmet integer, dependents integer);
+    INSERT INTO dependencies (pipeline_id, depends_on, stage)
+    SELECT pipeline, e.depends_on, e.stage FROM unnest(edges_from, edges_to) AS e (depends_on, stage);
+
+    IF starts THEN
+        queued := queue_roots(pipeline, moment);
+    END IF;
+    PERFORM append_events(
+        ARRAY[ROW (pipeline, 'pipeline.created', NULL,
+                   json_build_object('name', spec ->> 'name', 'stages', jsonb_array_length(spec -> 'stages')))::new_event]
+        || CASE WHEN starts THEN ARRAY[ROW (pipeline, 'pipeline.started', NULL, '{}'::json)::new_event] END
+        || queued_news(queued), moment);
+    RETURN json_build_object('hints', hints(ARRAY[pipeline], false), 'queued', to_dispatch(queued, moment));
+END $$;
+
+--
+-- Name: delete_pipeline(uuid); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.delete_pipeline(target uuid) RETURNS text
+    LANGUAGE plpgsql
+    AS $$
+-- Removes a pipeline that is terminal or was never started, with all that hangs on it. Returns its status before.
+DECLARE
+    pipeline pipelines;
+BEGIN
+    PERFORM set_config('lock_timeout', '2s', true);
+    SELECT * INTO pipeline FROM pipelines WHERE uuid = target FOR UPDATE;
+    IF FOUND AND (pipeline.finished_at IS NOT NULL OR pipeline.status = 'pending') THEN
+        DELETE FROM events WHERE pipeline_id = pipeline.id;
+        DELETE FROM checkpoints WHERE pipeline_id = pipeline.id;
+        DELETE FROM attempts WHERE pipeline_id = pipeline.id;
+        DELETE FROM dependencies WHERE pipeline_id = pipeline.id;
+        DELETE FROM stages WHERE pipeline_id = pipeline.id;
+        DELETE FROM pipelines WHERE id = pipeline.id;
+    END IF;
+    RETURN pipeline.status;
+END $$;
+
+--
+-- Name: expire_workers(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.expire_workers() RETURNS integer
+    LANGUAGE plpgsql
+    AS $$
+-- Takes the leases that have run out. From here on such a worker can neither renew nor claim; its running stages are
+-- rescued by completing their attempts as lost.
+DECLARE
+    expired integer;
+BEGIN
+    UPDATE workers SET state = 'lost'
+     WHERE id IN (SELECT id FROM workers
+                   WHERE state IN ('live', 'draining') AND lease_expires_at < clock_timestamp()
+                     FOR UPDATE SKIP LOCKED)
+       AND lease_expires_at < clock_timestamp();
+    GET DIAGNOSTICS expired = ROW_COUNT;
+    RETURN expired;
+END $$;
+
+--
+-- Name: hints(bigint[], boolean); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.hints(ids bigint[], releasable boolean) RETURNS json
+    LANGUAGE sql
+    AS $$
+-- Who has news: pipelines with the number of their last event, and whether a scheduler might have work there.
+    SELECT coalesce(json_agg(json_build_object('pipeline_id', p.id, 'pipeline', p.uuid, 'seq', p.last_seq,
+                                               'releasable', releasable)), '[]')
+      FROM pipelines AS p WHERE p.id = ANY (ids)
+$$;
+
+--
+-- Name: left_out(uuid[], bigint[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.left_out(wanted uuid[], locked bigint[]) RETURNS json
+    LANGUAGE sql
+    AS $$
+-- The stages of a batch whose pipelines somebody else holds, one list for each pipeline.
+    SELECT coalesce(json_agg(l.stages), '[]') FROM (
+        SELECT json_agg(s.uuid) AS stages FROM stages AS s
+         WHERE s.uuid = ANY (wanted) AND s.pipeline_id + 0 <> ALL (locked) GROUP BY s.pipeline_id) AS l
+$$;
+
+--
+-- Name: lock_pipelines(bigint[], boolean); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.lock_pipelines(ids bigint[], wait boolean) RETURNS bigint[]
+    LANGUAGE plpgsql
+    AS $$
+-- Locks pipelines in id order and returns those it got. Of several it takes the free ones. For a single one it waits: a
+-- moment, because whoever holds it works in milliseconds, or two seconds if the caller has come back for it. NO KEY
+-- UPDATE, so that inserting stages (KEY SHARE) never waits for a transition.
+DECLARE
+    locked bigint[];
+BEGIN
+    IF wait OR cardinality(ids) = 1 THEN
+        PERFORM set_config('lock_timeout', CASE WHEN wait THEN '2s' ELSE '100ms' END, true);
+        BEGIN
+            SELECT array_agg(p.id) INTO locked
+              FROM (SELECT id FROM pipelines WHERE id = ANY (ids) ORDER BY id FOR NO KEY UPDATE) AS p;
+        EXCEPTION WHEN lock_not_available THEN
+            NULL; -- left out, like any other that is locked
+        END;
+    ELSE
+        SELECT array_agg(p.id) INTO locked
+          FROM (SELECT id FROM pipelines WHERE id = ANY (ids) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED) AS p;
+    END IF;
+    RETURN coalesce(locked, '{}');
+END $$;
+
+--
+-- Name: queue_roots(bigint, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.queue_roots(pipeline bigint, moment timestamp with time zone) RETURNS public.queued_stage[]
+    LANGUAGE plpgsql
+    AS $$
+-- Releases the stages that wait for nothing, at the start of a pipeline.
+DECLARE
+    queued queued_stage[];
+BEGIN
+    WITH roots AS (
+        UPDATE stages AS s
+           SET status = 'queued', queued_at = moment, dispatch_token = s.dispatch_token + 1
+         WHERE s.pipeline_id = pipeline AND s.status = 'pending' AND s.unmet = 0
+        RETURNING s.position, ROW (s.pipeline_id, s.name, s.uuid, s.dispatch_token, s.task, s.queue, s.slot)::queued_stage
+            AS stage
+    )
+    SELECT array_agg(stage ORDER BY position) INTO queued FROM roots;
+    RETURN queued;
+END $$;
+
+--
+-- Name: queued_news(public.queued_stage[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.queued_news(queued public.queued_stage[]) RETURNS public.new_event[]
+    LANGUAGE sql
+    AS $$
+-- The stage.queued events of stages that were just queued.
+    SELECT array_agg(ROW (q.pipeline_id, 'stage.queued', q.name, json_build_object('task_id', q.stage))::new_event)
+      FROM unnest(queued) AS q
+$$;
+
+--
+-- Name: release_pipelines(bigint[], integer, boolean); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.release_pipelines(ids bigint[], batch integer, wait boolean) RETURNS json
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+-- The second act, for any set of pipelines and at any time: tells the dependents of stages that have ended, releasing
+-- those that now wait for nothing and skipping those that wait in vain; queues the retries that are due; settles.
+-- A pass takes at most `batch` ended stages at a time and comes back in `more` if there may be some left.
+DECLARE
+    locked bigint[] := lock_pipelines(ids, wait);
+    moment timestamptz := clock_timestamp();
+    completed_pipelines bigint[];
+    completed_positions integer[];
+    broken_pipelines bigint[];
+    broken_positions integer[];
+    newly queued_stage[];
+    queued queued_stage[];
+    news new_event[];
+    skips new_event[];
+    settled bigint[];
+    taken integer;
+BEGIN
+    LOOP
+        WITH ended AS (
+            UPDATE stages AS s SET propagated = true
+              FROM (SELECT e.pipeline_id, e.position FROM stages AS e
+                     WHERE e.pipeline_id = ANY (locked) AND e.finished_at IS NOT NULL AND NOT e.propagated
+                     LIMIT batch) AS t
+             WHERE s.pipeline_id = t.pipeline_id AND s.position = t.position
+            RETURNING s.pipeline_id, s.position, s.status = 'completed' AS well
+        )
+        SELECT count(*), array_agg(pipeline_id) FILTER (WHERE well), array_agg(position) FILTER (WHERE well),
+               array_agg(pipeline_id) FILTER (WHERE NOT well), array_agg(position) FILTER (WHERE NOT well)
+          INTO taken, completed_pipelines, completed_positions, broken_pipelines, broken_positions FROM ended;
+        EXIT WHEN taken = 0;
+
+        WITH released AS (
+            UPDATE stages AS s
+               SET unmet = s.unmet - m.met,
+                   status = CASE WHEN s.unmet = m.met THEN 'queued' ELSE s.status END,
+                   queued_at = CASE WHEN s.unmet = m.met THEN moment END,
+                   dispatch_token = s.dispatch_token + (s.unmet = m.met)::integer
+              FROM (SELECT d.pipeline_id, d.stage, count(*) AS met
+                      FROM unnest(completed_pipelines, completed_positions) AS c (pipeline_id, position)
+                      JOIN dependencies AS d ON d.pipeline_id = c.pipeline_id AND d.depends_on = c.position
+                     GROUP BY d.pipeline_id, d.stage) AS m
+             WHERE s.pipeline_id = m.pipeline_id AND s.position = m.stage AND s.status = 'pending'
+            RETURNING s.status, s.pipeline_id, s.position,
+                ROW (s.pipeline_id, s.name, s.uuid, s.dispatch_token, s.task, s.queue, s.slot)::queued_stage AS stage
+        )
+        SELECT array_agg(stage ORDER BY pipeline_id, position) FILTER (WHERE status = 'queued') INTO newly FROM released;
+        queued := queued || newly;
+        news := news || queued_news(newly);
+
+        IF broken_positions IS NOT NULL THEN
+            WITH skipped AS (
+                UPDATE stages AS s
+                   SET status = 'skipped', finished_at = moment, propagated = s.dependents = 0,
+                       error = jsonb_build_object('code', 'dependency_' || b.status, 'stage', b.name,
+                                                  'message', format('Its dependency %s was not completed.', b.name))
+                  FROM (SELECT DISTINCT ON (d.pipeline_id, d.stage) d.pipeline_id, d.stage, x.name, x.status
+                          FROM unnest(broken_pipelines, broken_positions) AS c (pipeline_id, position)
+                          JOIN stages AS x ON x.pipeline_id = c.pipeline_id AND x.position = c.position
+                          JOIN dependencies AS d ON d.pipeline_id = c.pipeline_id AND d.depends_on = c.position
+                         ORDER BY d.pipeline_id, d.stage, x.position) AS b
+                 WHERE s.pipeline_id = b.pipeline_id AND s.position = b.stage AND s.status = 'pending'
+                RETURNING s.pipeline_id, s.name, s.uuid, s.error
+            )
+            SELECT array_agg(ROW (pipeline_id, 'stage.skipped', name,
+                                  json_build_object('task_id', uuid, 'error', error))::new_event)
+              INTO skips FROM skipped;
+            news := news || skips;
+        ELSE
+            EXIT; -- without a skip nothing new has ended
+        END IF;
+    END LOOP;
+
+    WITH due AS (
+        UPDATE stages AS s
+           SET status = 'queued', queued_at = moment, retry_at = NULL, dispatch_token = s.dispatch_token + 1
+         WHERE s.pipeline_id = ANY (locked) AND s.status = 'retrying' AND s.retry_at <= moment
+        RETURNING s.pipeline_id, s.position,
+            ROW (s.pipeline_id, s.name, s.uuid, s.dispatch_token, s.task, s.queue, s.slot)::queued_stage AS stage
+    )
+    SELECT array_agg(stage ORDER BY pipeline_id, position) INTO newly FROM due;
+    queued := queued || newly;
+    news := news || queued_news(newly);
+
+    PERFORM append_events(news, moment);
+    settled := settle_pipelines(locked, moment);
+    RETURN json_build_object(
+        'hints', hints(settled || ARRAY(SELECT DISTINCT n.pipeline_id FROM unnest(news) AS n), false), 'queued', to_dispatch(queued, moment),
+        'more', CASE WHEN taken = batch THEN to_json(locked) ELSE '[]' END,
+        'locked', (SELECT coalesce(json_agg(i), '[]') FROM unnest(ids) AS i WHERE i <> ALL (locked)));
+END $$;
+
+--
+-- Name: resume_point(bigint, integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.resume_point(pipeline bigint, stage integer) RETURNS text
+    LANGUAGE sql STABLE
+    AS $$
+-- Where a new attempt takes up the work: the newest complete checkpoint of the stage, from whichever attempt.
+    SELECT path FROM checkpoints WHERE pipeline_id = pipeline AND position = stage AND state = 'complete'
+     ORDER BY step DESC, id DESC LIMIT 1
+$$;
+
+--
+-- Name: settle_pipelines(bigint[], timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.settle_pipelines(ids bigint[], moment timestamp with time zone) RETURNS bigint[]
+    LANGUAGE plpgsql
+    AS $$
+-- Ends the pipelines among `ids`, all locked by the caller, that have no stage left to wait for; returns those.
+DECLARE
+    news new_event[];
+BEGIN
+    WITH settled AS (
+        UPDATE pipelines AS p
+           SET finished_at = moment,
+               status = CASE WHEN p.status = 'cancelling' THEN 'cancelled'
+                             WHEN p.broken_stages > 0 THEN 'failed' ELSE 'completed' END,
+               error = CASE WHEN p.status <> 'cancelling' AND p.broken_stages > 0 THEN (
+                   SELECT jsonb_build_object(
+                              'code', 'stage_' || s.status, 'stage', s.name,
+                              'message', format('Stage %s %s: %s', s.name,
+                                                CASE s.status WHEN 'failed' THEN 'failed' ELSE 'was cancelled' END,
+                                                coalesce(s.error ->> 'message', 'no reason was given')),
+                              'error', s.error)
+                     FROM stages AS s
+                    WHERE s.pipeline_id = p.id AND s.status IN ('failed', 'cancelled')
+                    ORDER BY s.finished_at, s.position LIMIT 1) END
+         WHERE p.id = ANY (ids) AND p.open_stages = 0 AND p.status IN ('running', 'paused', 'cancelling')
+        RETURNING p.id, p.status, p.error
+    )
+    SELECT array_agg(ROW (id, 'pipeline.' || status, NULL,
+                          CASE WHEN error IS NULL THEN '{}'::json ELSE json_build_object('error', error) END)::new_event)
+      INTO news FROM settled;
+    PERFORM append_events(news, moment);
+    RETURN ARRAY(SELECT n.pipeline_id FROM unnest(news) AS n);
+END $$;
+
+--
+-- Name: start_pipeline(uuid); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.start_pipeline(target uuid) RETURNS json
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+-- pending → running, and releases the roots. Null if there is no such pipeline, `refused` with its status if it does
+-- not fit.
+DECLARE
+    pipeline pipelines;
+    moment timestamptz;
+    queued queued_stage[];
+BEGIN
+    PERFORM set_config('lock_timeout', '2s', true);
+    SELECT * INTO pipeline FROM pipelines WHERE uuid = target FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    ELSIF pipeline.status <> 'pending' THEN
+        RETURN json_build_object('refused', pipeline.status);
+    END IF;
+    moment := clock_timestamp();
+    UPDATE pipelines SET status = 'running', started_at = moment WHERE id = pipeline.id;
+    queued := queue_roots(pipeline.id, moment);
+    PERFORM append_events(ARRAY[ROW (pipeline.id, 'pipeline.started', NULL, '{}'::json)::new_event]
+                          || queued_news(queued), moment);
+    RETURN json_build_object('hints', hints(ARRAY[pipeline.id], false), 'queued', to_dispatch(queued, moment));
+END $$;
+
+--
+-- Name: to_dispatch(public.queued_stage[], timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.to_dispatch(queued public.queued_stage[], moment timestamp with time zone) RETURNS json
+    LANGUAGE sql
+    AS $$
+-- What the caller has to put on Redis once its transaction has committed; nothing for pipelines that are not running.
+    SELECT coalesce(json_agg(json_build_object(
+               'stage', q.stage, 'dispatch_token', q.dispatch_token, 'task', q.task, 'queue', q.queue,
+               'slot', q.slot, 'priority', p.priority, 'queued_at', moment)), '[]')
+      FROM unnest(queued) AS q JOIN pipelines AS p ON p.id = q.pipeline_id AND p.status = 'running'
+$$;
+
+--
+-- Name: attempts; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.attempts (
+    pipeline_id bigint NOT NULL,
+    "position" integer NOT NULL,
+    attempt integer NOT NULL,
+    lease_token uuid NOT NULL,
+    worker_id uuid NOT NULL,
+    executor text DEFAULT 'local'::text NOT NULL,
+    handle text,
+    outcome text,
+    error jsonb,
+    started_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone,
+    CONSTRAINT attempts_attempt_check CHECK ((attempt > 0)),
+    CONSTRAINT attempts_check CHECK (((outcome IS NULL) = (finished_at IS NULL))),
+    CONSTRAINT attempts_outcome_check CHECK ((outcome = ANY (ARRAY['completed'::text, 'failed'::text, 'timed_out'::text, 'cancelled'::text, 'lost'::text])))
+);
+
+--
+-- Name: checkpoints; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.checkpoints (
+    id bigint NOT NULL,
+    pipeline_id bigint NOT NULL,
+    "position" integer NOT NULL,
+    attempt integer NOT NULL,
+    step bigint NOT NULL,
+    path text NOT NULL,
+    metrics jsonb DEFAULT '{}'::jsonb NOT NULL,
+    bytes bigint DEFAULT 0 NOT NULL,
+    state text DEFAULT 'complete'::text NOT NULL,
+    pinned boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT checkpoints_bytes_check CHECK ((bytes >= 0)),
+    CONSTRAINT checkpoints_state_check CHECK ((state = ANY (ARRAY['complete'::text, 'invalid'::text, 'deleting'::text, 'deleted'::text]))),
+    CONSTRAINT checkpoints_step_check CHECK ((step >= 0))
+);
+
+--
+-- Name: checkpoints_id_seq; Type: SEQUENCE; Schema: public; Owner: -
+--
+
+ALTER TABLE public.checkpoints ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.checkpoints_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+--
+-- Name: dependencies; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.dependencies (
+    pipeline_id bigint NOT NULL,
+    depends_on integer NOT NULL,
+    stage integer NOT NULL,
+    CONSTRAINT dependencies_check CHECK ((stage <> depends_on))
+);
+
+--
+-- Name: events; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.events (
+    pipeline_id bigint NOT NULL,
+    seq integer NOT NULL,
+    type text NOT NULL,
+    subject text,
+    data json NOT NULL,
+    "time" timestamp with time zone NOT NULL,
+    CONSTRAINT events_seq_check CHECK ((seq > 0)),
+    CONSTRAINT events_type_check CHECK ((type = ANY (ARRAY['pipeline.created'::text, 'pipeline.started'::text, 'pipeline.paused'::text, 'pipeline.resumed'::text, 'pipeline.cancelling'::text, 'pipeline.completed'::text, 'pipeline.failed'::text, 'pipeline.cancelled'::text, 'stage.queued'::text, 'stage.started'::text, 'stage.retrying'::text, 'stage.completed'::text, 'stage.failed'::text, 'stage.skipped'::text, 'stage.cancelled'::text])))
+);
+
+--
+-- Name: installation; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.installation (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    only_row boolean DEFAULT true NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT installation_only_row_check CHECK (only_row)
+);
+
+--
+-- Name: pipelines; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.pipelines (
+    id bigint NOT NULL,
+    uuid uuid NOT NULL,
+    project text DEFAULT 'default'::text NOT NULL,
+    name text NOT NULL,
+    description text DEFAULT ''::text NOT NULL,
+    priority smallint DEFAULT 5 NOT NULL,
+    labels jsonb DEFAULT '{}'::jsonb NOT NULL,
+    status text DEFAULT 'pending'::text NOT NULL,
+    stage_count integer NOT NULL,
+    open_stages integer NOT NULL,
+    all_ended boolean GENERATED ALWAYS AS ((open_stages = 0)) STORED NOT NULL,
+    broken_stages integer DEFAULT 0 NOT NULL,
+    last_seq integer DEFAULT 0 NOT NULL,
+    error jsonb,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    started_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    CONSTRAINT pipelines_check CHECK (((open_stages >= 0) AND (open_stages <= stage_count))),
+    CONSTRAINT pipelines_check1 CHECK (((broken_stages >= 0) AND (broken_stages <= stage_count))),
+    CONSTRAINT pipelines_check2 CHECK (((status = ANY (ARRAY['completed'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
+    CONSTRAINT pipelines_check3 CHECK (((status <> ALL (ARRAY['completed'::text, 'failed'::text, 'cancelled'::text])) OR (open_stages = 0))),
+    CONSTRAINT pipelines_check4 CHECK (((status <> 'completed'::text) OR (broken_stages = 0))),
+    CONSTRAINT pipelines_check5 CHECK (((status <> 'failed'::text) OR (error IS NOT NULL))),
+    CONSTRAINT pipelines_check6 CHECK (((status <> 'running'::text) OR (started_at IS NOT NULL))),
+    CONSTRAINT pipelines_last_seq_check CHECK ((last_seq >= 0)),
+    CONSTRAINT pipelines_name_check CHECK (((length(name) >= 1) AND (length(name) <= 128))),
+    CONSTRAINT pipelines_priority_check CHECK (((priority >= 1) AND (priority <= 10))),
+    CONSTRAINT pipelines_stage_count_check CHECK (((stage_count >= 1) AND (stage_count <= 10000))),
+    CONSTRAINT pipelines_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'running'::text, 'paused'::text, 'cancelling'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])))
+)
+WITH (fillfactor='70');
+
+--
+-- Name: pipelines_id_seq; Type: SEQUENCE; Schema: public; Owner: -
+--
+
+ALTER TABLE public.pipelines ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.pipelines_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+--
+-- Name: schedulers; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.schedulers (
+    id uuid NOT NULL,
+    name text NOT NULL,
+    heartbeat_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+--
+-- Name: schema_migrations; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.schema_migrations (
+    version integer NOT NULL,
+    name text NOT NULL,
+    sha256 text NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+--
+-- Name: stages; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.stages (
+    pipeline_id bigint NOT NULL,
+    "position" integer NOT NULL,
+    uuid uuid NOT NULL,
+    name text NOT NULL,
+    task text NOT NULL,
+    queue text NOT NULL,
+    slot text NOT NULL,
+    params jsonb DEFAULT '{}'::jsonb NOT NULL,
+    "references" jsonb DEFAULT '{}'::jsonb NOT NULL,
+    max_retries smallint DEFAULT 0 NOT NULL,
+    retry_delay_s double precision DEFAULT 60 NOT NULL,
+    timeout_s double precision DEFAULT 86400 NOT NULL,
+    dependents integer DEFAULT 0 NOT NULL,
+    status text DEFAULT 'pending'::text NOT NULL,
+    unmet integer NOT NULL,
+    propagated boolean DEFAULT false NOT NULL,
+    dispatch_token integer DEFAULT 0 NOT NULL,
+    attempt integer DEFAULT 0 NOT NULL,
+    failures integer DEFAULT 0 NOT NULL,
+    losses integer DEFAULT 0 NOT NULL,
+    lease_token uuid,
+    worker_id uuid,
+    cancel_asked boolean DEFAULT false NOT NULL,
+    progress double precision,
+    result jsonb,
+    error jsonb,
+    diagnosis jsonb,
+    retry_at timestamp with time zone,
+    queued_at timestamp with time zone,
+    started_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    CONSTRAINT stages_attempt_check CHECK ((attempt >= 0)),
+    CONSTRAINT stages_check CHECK (((status = 'running'::text) = (lease_token IS NOT NULL))),
+    CONSTRAINT stages_check1 CHECK (((status <> 'running'::text) OR ((worker_id IS NOT NULL) AND (started_at IS NOT NULL) AND (attempt > 0)))),
+    CONSTRAINT stages_check10 CHECK (((failures <= attempt) AND (losses <= attempt))),
+    CONSTRAINT stages_check2 CHECK (((status = 'retrying'::text) = (retry_at IS NOT NULL))),
+    CONSTRAINT stages_check3 CHECK (((status = ANY (ARRAY['completed'::text, 'failed'::text, 'skipped'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
+    CONSTRAINT stages_check4 CHECK (((status = 'completed'::text) = (result IS NOT NULL))),
+    CONSTRAINT stages_check5 CHECK (((status <> 'completed'::text) OR (attempt > 0))),
+    CONSTRAINT stages_check6 CHECK (((status <> 'failed'::text) OR (error IS NOT NULL))),
+    CONSTRAINT stages_check7 CHECK (((status <> ALL (ARRAY['queued'::text, 'running'::text, 'retrying'::text, 'completed'::text])) OR (unmet = 0))),
+    CONSTRAINT stages_check8 CHECK (((status <> 'queued'::text) OR ((queued_at IS NOT NULL) AND (dispatch_token > 0)))),
+    CONSTRAINT stages_check9 CHECK (((NOT propagated) OR (finished_at IS NOT NULL))),
+    CONSTRAINT stages_dependents_check CHECK ((dependents >= 0)),
+    CONSTRAINT stages_diagnosis_check CHECK ((jsonb_typeof(diagnosis) = 'object'::text)),
+    CONSTRAINT stages_error_check CHECK ((jsonb_typeof(error) = 'object'::text)),
+    CONSTRAINT stages_failures_check CHECK ((failures >= 0)),
+    CONSTRAINT stages_losses_check CHECK ((losses >= 0)),
+    CONSTRAINT stages_max_retries_check CHECK (((max_retries >= 0) AND (max_retries <= 20))),
+    CONSTRAINT stages_name_check CHECK ((name ~ '^[a-z0-9]([-_a-z0-9]{0,61}[a-z0-9])?$'::text)),
+    CONSTRAINT stages_params_check CHECK ((jsonb_typeof(params) = 'object'::text)),
+    CONSTRAINT stages_position_check CHECK (("position" >= 0)),
+    CONSTRAINT stages_progress_check CHECK (((progress >= (0)::double precision) AND (progress <= (1)::double precision))),
+    CONSTRAINT stages_queue_check CHECK ((queue = ANY (ARRAY['training'::text, 'evaluation'::text, 'default'::text, 'preprocessing'::text, 'maintenance'::text]))),
+    CONSTRAINT stages_references_check CHECK ((jsonb_typeof("references") = 'object'::text)),
+    CONSTRAINT stages_result_check CHECK ((jsonb_typeof(result) = 'object'::text)),
+    CONSTRAINT stages_retry_delay_s_check CHECK (((retry_delay_s >= (0)::double precision) AND (retry_delay_s <= (86400)::double precision))),
+    CONSTRAINT stages_slot_check CHECK ((slot = ANY (ARRAY['process'::text, 'inline'::text]))),
+    CONSTRAINT stages_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'queued'::text, 'running'::text, 'retrying'::text, 'completed'::text, 'failed'::text, 'skipped'::text, 'cancelled'::text]))),
+    CONSTRAINT stages_timeout_s_check CHECK (((timeout_s >= (1)::double precision) AND (timeout_s <= (2592000)::double precision))),
+    CONSTRAINT stages_unmet_check CHECK ((unmet >= 0))
+)
+WITH (fillfactor='70');
+
+--
+-- Name: task_types; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.task_types (
+    project text DEFAULT 'default'::text NOT NULL,
+    name text NOT NULL,
+    queue text NOT NULL,
+    slot text NOT NULL,
+    version text NOT NULL,
+    params_schema json NOT NULL,
+    result_schema json NOT NULL,
+    registered_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+--
+-- Name: workers; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.workers (
+    id uuid NOT NULL,
+    project text DEFAULT 'default'::text NOT NULL,
+    name text NOT NULL,
+    version text NOT NULL,
+    queues text[] NOT NULL,
+    process_slots integer NOT NULL,
+    inline_slots integer NOT NULL,
+    state text DEFAULT 'live'::text NOT NULL,
+    started_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    heartbeat_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    lease_expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT workers_state_check CHECK ((state = ANY (ARRAY['live'::text, 'draining'::text, 'stopped'::text, 'lost'::text])))
+);
+
+--
+-- Name: attempts attempts_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.attempts
+    ADD CONSTRAINT attempts_pkey PRIMARY KEY (pipeline_id, "position", attempt);
+
+--
+-- Name: checkpoints checkpoints_pipeline_id_position_path_key; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.checkpoints
+    ADD CONSTRAINT checkpoints_pipeline_id_position_path_key UNIQUE (pipeline_id, "position", path);
+
+--
+-- Name: checkpoints checkpoints_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.checkpoints
+    ADD CONSTRAINT checkpoints_pkey PRIMARY KEY (id);
+
+--
+-- Name: dependencies dependencies_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.dependencies
+    ADD CONSTRAINT dependencies_pkey PRIMARY KEY (pipeline_id, depends_on, stage);
+
+--
+-- Name: events events_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.events
+    ADD CONSTRAINT events_pkey PRIMARY KEY (pipeline_id, seq);
+
+--
+-- Name: installation installation_only_row_key; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.installation
+    ADD CONSTRAINT installation_only_row_key UNIQUE (only_row);
+
+--
+-- Name: installation installation_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.installation
+    ADD CONSTRAINT installation_pkey PRIMARY KEY (id);
+
+--
+-- Name: pipelines pipelines_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.pipelines
+    ADD CONSTRAINT pipelines_pkey PRIMARY KEY (id);
+
+--
+-- Name: pipelines pipelines_uuid_key; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.pipelines
+    ADD CONSTRAINT pipelines_uuid_key UNIQUE (uuid);
+
+--
+-- Name: schedulers schedulers_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.schedulers
+    ADD CONSTRAINT schedulers_pkey PRIMARY KEY (id);
+
+--
+-- Name: schema_migrations schema_migrations_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.schema_migrations
+    ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
+
+--
+-- Name: stages stages_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.stages
+    ADD CONSTRAINT stages_pkey PRIMARY KEY (pipeline_id, "position");
+
+--
+-- Name: stages stages_uuid_key; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.stages
+    ADD CONSTRAINT stages_uuid_key UNIQUE (uuid);
+
+--
+-- Name: task_types task_types_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.task_types
+    ADD CONSTRAINT task_types_pkey PRIMARY KEY (project, name);
+
+--
+-- Name: workers workers_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.workers
+    ADD CONSTRAINT workers_pkey PRIMARY KEY (id);
+
+--
+-- Name: pipelines_by_age; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX pipelines_by_age ON public.pipelines USING btree (project, created_at, id);
+
+--
+-- Name: pipelines_live; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX pipelines_live ON public.pipelines USING btree (id) WHERE (status = ANY (ARRAY['running'::text, 'paused'::text, 'cancelling'::text]));
+
+--
+-- Name: pipelines_to_settle; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX pipelines_to_settle ON public.pipelines USING btree (id) WHERE (all_ended AND (status = ANY (ARRAY['running'::text, 'paused'::text, 'cancelling'::text])));
+
+--
+-- Name: stages_queued; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX stages_queued ON public.stages USING btree (queued_at, uuid) WHERE (status = 'queued'::text);
+
+--
+-- Name: stages_retrying; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX stages_retrying ON public.stages USING btree (retry_at) WHERE (status = 'retrying'::text);
+
+--
+-- Name: stages_running; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX stages_running ON public.stages USING btree (worker_id) WHERE (status = 'running'::text);
+
+--
+-- Name: stages_to_propagate; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX stages_to_propagate ON public.stages USING btree (pipeline_id, "position") WHERE ((finished_at IS NOT NULL) AND (NOT propagated));
+
+--
+-- Name: workers_leased; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX workers_leased ON public.workers USING btree (lease_expires_at) WHERE (state = ANY (ARRAY['live'::text, 'draining'::text]));
+
+--
+-- Name: stages stages_pipeline_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.stages
+    ADD CONSTRAINT stages_pipeline_id_fkey FOREIGN KEY (pipeline_id) REFERENCES public.pipelines(id);
+
+--
+-- PostgreSQL database dump complete
+--

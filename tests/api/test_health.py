@@ -1,0 +1,103 @@
+"""What is told to whatever restarts, routes to or watches the process."""
+
+from uuid import uuid4
+
+import httpx2
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from pydantic import SecretStr
+
+from app.metrics import REGISTRY
+from app.services import workers
+
+
+async def test_a_live_process_says_so(client):
+    answer = await client.get("/livez")
+    assert (answer.status_code, answer.json()) == (200, {"status": "alive"})
+
+
+async def test_with_everything_there_it_is_ready(client, pool):
+    await workers.scheduler_beat(pool, uuid4(), "s")
+    answer = await client.get("/readyz")
+    checks = dict.fromkeys(["postgres", "streams", "redis", "scheduler"], "ok")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ready", "checks": checks})
+
+
+async def test_without_a_scheduler_it_is_degraded(client):
+    answer = await client.get("/readyz")
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+    assert [name for name, outcome in answer.json()["checks"].items() if outcome != "ok"] == ["scheduler"]
+
+
+async def test_without_redis_it_starts_and_is_degraded(settings, serve, pool):
+    await workers.scheduler_beat(pool, uuid4(), "s")
+    settings = settings.model_copy(update={"redis_url": SecretStr("unix:///nowhere/valkey.sock")})
+    async with serve(settings) as (_, url), httpx2.AsyncClient(base_url=url) as client:
+        answer = await client.get("/readyz")
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+    assert answer.json()["checks"]["redis"] == "does not answer"
+
+
+async def test_with_a_migration_missing_it_is_not_ready(client, pool):
+    await pool.execute("DELETE FROM schema_migrations")
+    answer = await client.get("/readyz")
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert "0001_initial" in answer.json()["checks"]["postgres"]
+
+
+async def test_when_the_reader_of_events_broke_streams_end_and_it_is_not_ready(api, client, submit, monkeypatch):
+    server, _ = api
+    pipeline = await submit()
+    monkeypatch.setattr(server.app.state.broadcaster, "_read", None)
+    async with client.stream("GET", f"/api/v1/pipelines/{pipeline['uuid']}/events") as answer:
+        async for _ in answer.aiter_lines():
+            pass
+    answer = await client.get("/readyz")
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert answer.json()["checks"]["streams"] != "ok"
+
+
+async def test_metrics_are_labelled_by_route_and_never_by_what_the_client_wrote(client, submit):
+    pipeline = await submit()
+    for path in ("", "/status", "/events?after=2147483647"):
+        await client.get(f"/api/v1/pipelines/{pipeline['uuid']}{path}", timeout=1) if path[:3] != "/ev" else None
+    await client.request("BREW", "/wp-admin.php")
+    await client.get("/livez")
+    text = (await client.get("/metrics")).text
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    seen = {
+        (sample.labels["route"], sample.labels["method"], sample.labels["status"])
+        for sample in families["headway_http_requests"].samples
+        if sample.name.endswith("_total")
+    }
+    assert ("/api/v1/pipelines", "POST", "201") in seen
+    assert ("/api/v1/pipelines/{uuid}", "GET", "200") in seen
+    assert ("unrouted", "OTHER", "404") in seen
+    assert pipeline["uuid"] not in text
+    assert "wp-admin" not in text
+    assert not any(route in {"/livez", "/metrics", "/readyz"} for route, *_ in seen)
+    assert {"headway_build_info", "headway_sse_clients", "headway_dispatch_failures_total"} <= {
+        sample.name for family in families.values() for sample in family.samples
+    }
+
+
+def test_every_metric_has_our_prefix_and_a_sentence():
+    for family in REGISTRY.collect():
+        if not family.name.startswith("process_"):
+            assert family.name.startswith("headway_")
+            assert family.documentation.endswith(".")
+
+
+@pytest.mark.parametrize("path", ["/livez", "/metrics", "/readyz"])
+async def test_watchers_leave_no_line_in_the_log(client, capsys, path):
+    await client.get(path)
+    assert "route" not in capsys.readouterr().out
+
+
+async def test_every_other_request_leaves_one_line_with_its_route_and_no_more(client, capsys):
+    await client.get(f"/api/v1/pipelines/{uuid4()}?", headers={"x-request-id": "mine"})
+    lines = [line for line in capsys.readouterr().out.splitlines() if "request" in line]
+    assert len(lines) == 1
+    for word in ("method=GET", "route=/api/v1/pipelines/{uuid}", "status=404", "request_id=mine", "ms="):
+        assert word in lines[0]
+    assert (await client.get("/livez")).headers["x-content-type-options"] == "nosniff"

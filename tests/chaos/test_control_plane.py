@@ -1,0 +1,75 @@
+"""API processes and schedulers come and go; nobody leads, and nothing is kept in them."""
+
+import asyncio
+
+import pytest
+
+from tests.support.installation import Headway, Installation, durable, is_gapless, noop
+from tests.support.processes import Oracle
+
+pytestmark = pytest.mark.chaos
+
+
+def chain(length: int) -> list[dict[str, object]]:
+    return [noop("s0"), *(noop(f"s{n}", f"s{n - 1}", sleep_s=0.03) for n in range(1, length))]
+
+
+async def test_a_scheduler_is_killed_and_another_goes_on(headway: Headway, installation: Installation):
+    installation.worker()
+    first, _ = installation.processes[1], installation.scheduler()
+    await installation.ready()
+    pipelines = [await headway.submit(*chain(20)) for _ in range(5)]
+    await headway.event(pipelines[0], "stage.completed", "s5")
+
+    first.kill()
+
+    for pipeline in pipelines:
+        events = await headway.events(pipeline)
+        assert events[-1].type == "pipeline.completed"
+        assert is_gapless(events)
+
+
+async def test_without_any_scheduler_what_was_released_completes_and_the_rest_waits_for_the_next(
+    headway: Headway, installation: Installation, oracle: Oracle
+):
+    installation.worker()
+    await installation.ready()
+    pipeline = await headway.submit(oracle.stage("a", "say('runs'); wait_for('go')"), noop("b", "a"))
+    await oracle.heard("runs")
+
+    installation.processes[1].kill()
+    oracle.say("go")
+    await headway.event(pipeline, "stage.completed", "a")
+    started_meanwhile = await headway.submit(noop("root"), noop("next", "root"))
+    await headway.event(started_meanwhile, "stage.completed", "root")
+    assert (await headway.stage(pipeline, "b")).status == "pending"
+    assert (await headway.stage(started_meanwhile, "next")).status == "pending"
+
+    installation.scheduler()
+
+    assert (await headway.ended(pipeline)).status == "completed"
+    assert (await headway.ended(started_meanwhile)).status == "completed"
+
+
+async def test_a_stream_goes_on_at_another_api_process_without_a_gap_or_a_duplicate(
+    headway: Headway, installation: Installation
+):
+    installation.worker()
+    await installation.ready()
+    api = installation.processes[0]
+    pipeline = await headway.submit(*chain(60))
+    seen, deaths = [], [90, 30]
+
+    async with asyncio.timeout(30):
+        async for event in headway.watch(pipeline):
+            seen.append(event)
+            if deaths and len(durable(seen)) == deaths[-1]:
+                deaths.pop()
+                successor = installation.api()
+                api.kill()
+                api = successor
+
+    assert deaths == []
+    assert is_gapless(seen)
+    assert seen[-1].type == "pipeline.completed"
+    assert len(durable(seen)) == 2 + 3 * 60 + 1

@@ -1,0 +1,76 @@
+"""Redis is emptied, killed, restarted: that costs seconds, never work."""
+
+import asyncio
+
+import pytest
+import redis
+
+from tests.support.installation import Headway, Installation, is_gapless, noop, stage_of
+from tests.support.processes import Oracle, until
+
+pytestmark = pytest.mark.chaos
+
+COMPLETED = "SELECT count(*) FROM stages WHERE status = 'completed'"
+ATTEMPTS = "SELECT DISTINCT status, attempt FROM stages"
+
+
+def flushall(installation: Installation) -> None:
+    with redis.Redis.from_url(installation.valkey.url) as client:
+        client.flushall()
+
+
+async def test_redis_is_emptied_again_and_again_in_the_middle_of_a_run(
+    headway: Headway, installation: Installation, oracle: Oracle
+):
+    installation.worker()
+    installation.worker()
+    await installation.ready()
+    chain = [noop("s0", sleep_s=0.03), *(noop(f"s{n}", f"s{n - 1}", sleep_s=0.03) for n in range(1, 10))]
+    pipelines = [await headway.submit(*chain) for _ in range(20)]
+    pipelines += [await headway.submit(oracle.stage("a", "say('ran')"), noop("b", "a")) for _ in range(5)]
+    for done in (5, 50, 100, 150, 190):
+        while (await installation.query(COMPLETED))[0]["count"] < done:
+            await asyncio.sleep(0.01)
+        flushall(installation)
+
+    for pipeline in pipelines:
+        events = await headway.events(pipeline)
+        assert events[-1].type == "pipeline.completed"
+        assert is_gapless(events)
+    assert [tuple(row) for row in await installation.query(ATTEMPTS)] == [("completed", 1)]
+    assert oracle.words() == ["ran"] * 5
+
+
+async def test_redis_is_killed_and_comes_back_empty_and_no_worker_has_gone_deaf(
+    headway: Headway, installation: Installation, oracle: Oracle
+):
+    worker = installation.worker()
+    await installation.ready()
+    before = await headway.submit(oracle.stage("a", "say('runs'); wait_for('go')"), oracle.stage("b", "", depends_on=["a"]))
+    await oracle.heard("runs")
+
+    installation.lose_valkey()
+    during = await headway.submit(noop("a"), oracle.stage("b", "", depends_on=["a"]))
+    oracle.say("go")
+    await headway.event(before, "stage.completed", "a")
+    await until(lambda: worker.said("redis_away"), "the worker has not noticed")
+    installation.start_valkey()
+
+    for pipeline in (before, during, await headway.submit(noop("a"), oracle.stage("b", "", depends_on=["a"]))):
+        ended = await headway.ended(pipeline)
+        assert ended.status == "completed"
+        assert [stage.attempt for stage in ended.stages] == [1, 1]
+    assert worker.is_running
+
+
+async def test_a_cancel_reaches_its_worker_without_redis(headway: Headway, installation: Installation, oracle: Oracle):
+    installation.worker()
+    await installation.ready()
+    pipeline = await headway.submit(oracle.stage("a", "say('runs'); forever()"))
+    await oracle.heard("runs")
+
+    installation.lose_valkey()
+    await headway.cancel(pipeline)
+
+    ended = await headway.ended(pipeline)
+    assert (ended.status, stage_of(ended, "a").status) == ("cancelled", "cancelled")

@@ -1,0 +1,163 @@
+"""The tables refuse rows that cannot be, whoever writes them."""
+
+import asyncpg
+import pytest
+
+from tests.support.pipelines import submit
+from tests.support.workers import a_worker
+
+CHECKS = "SELECT conname FROM pg_constraint WHERE contype = 'c' AND connamespace = 'public'::regnamespace"
+A_MOMENT = "'2026-01-01T00:00Z'"
+
+PIPELINES = {
+    "without a name": "name = ''",
+    "with an endless name": "name = repeat('x', 129)",
+    "below the lowest priority": "priority = 0",
+    "above the highest priority": "priority = 11",
+    "in an unknown state": "status = 'sleeping'",
+    "without stages": "stage_count = 0",
+    "with too many stages": "stage_count = 10001",
+    "with fewer open stages than none": "open_stages = -1",
+    "with more open stages than stages": "open_stages = 5",
+    "with fewer broken stages than none": "broken_stages = -1",
+    "with more broken stages than stages": "broken_stages = 5",
+    "with fewer events than none": "last_seq = -1",
+    "ended at no time": "status = 'cancelled', open_stages = 0",
+    "running after its end": f"finished_at = {A_MOMENT}",
+    "ended with stages open": f"status = 'cancelled', finished_at = {A_MOMENT}",
+    "completed with a broken stage": (
+        f"status = 'completed', finished_at = {A_MOMENT}, open_stages = 0, broken_stages = 1"
+    ),
+    "failed without an error": f"status = 'failed', finished_at = {A_MOMENT}, open_stages = 0, broken_stages = 1",
+    "running without a start": "started_at = NULL",
+}
+QUEUED = {
+    "before the first position": "position = -1",
+    "with a name for a shell": "name = 'a; rm -rf /'",
+    "with a name that ends in a dash": "name = 'a-'",
+    "on an unknown queue": "queue = 'express'",
+    "in an unknown slot": "slot = 'gpu'",
+    "in an unknown state": "status = 'sleeping'",
+    "with params that are no object": "params = '[]'",
+    "with references that are no object": "\"references\" = '[]'",
+    "with fewer retries than none": "max_retries = -1",
+    "with too many retries": "max_retries = 21",
+    "with a retry in the past": "retry_delay_s = -1",
+    "with a retry after days": "retry_delay_s = 86401",
+    "with a timeout at once": "timeout_s = 0.5",
+    "with a timeout after months": "timeout_s = 2592001",
+    "with fewer dependents than none": "dependents = -1",
+    "with fewer attempts than none": "attempt = -1",
+    "with fewer failures than none": "failures = -1",
+    "with fewer losses than none": "losses = -1",
+    "with more failures than attempts": "failures = 1",
+    "with more losses than attempts": "losses = 1",
+    "with less progress than none": "progress = -0.1",
+    "further than its end": "progress = 1.1",
+    "diagnosed with a list": "diagnosis = '[]'",
+    "failed with a list": f"status = 'failed', error = '[]', finished_at = {A_MOMENT}",
+    "failed without an error": f"status = 'failed', finished_at = {A_MOMENT}",
+    "leased": "lease_token = gen_random_uuid()",
+    "waiting for a retry": f"retry_at = {A_MOMENT}",
+    "retrying at no time": "status = 'retrying'",
+    "finished": f"finished_at = {A_MOMENT}",
+    "with a result": "result = '{}'",
+    "told to its dependents": "propagated = true",
+    "that waits for others": "unmet = 1",
+    "at no time": "queued_at = NULL",
+    "that was never dispatched": "dispatch_token = 0",
+    "completed without an attempt": f"status = 'completed', result = '{{}}', finished_at = {A_MOMENT}",
+}
+RUNNING = {
+    "without a lease": "lease_token = NULL",
+    "on no worker": "worker_id = NULL",
+    "without a start": "started_at = NULL",
+    "in no attempt": "attempt = 0",
+    "that waits for others": "unmet = 1",
+}
+COMPLETED = {
+    "at no time": "finished_at = NULL, propagated = false",
+    "without a result": "result = NULL",
+    "with a list": "result = '[]'",
+    "that waits for others": "unmet = 1",
+}
+WAITING = {"for fewer than none": "unmet = -1"}
+ROWS = {
+    "a stage that waits for itself": "INSERT INTO dependencies VALUES (1, 2, 2)",
+    "an attempt before the first": "UPDATE attempts SET attempt = 0",
+    "an attempt with an unknown outcome": f"UPDATE attempts SET outcome = 'odd', finished_at = {A_MOMENT}",
+    "an attempt that has ended at no time": "UPDATE attempts SET finished_at = NULL WHERE outcome IS NOT NULL",
+    "an attempt that has ended somehow": f"UPDATE attempts SET outcome = NULL, finished_at = {A_MOMENT}",
+    "an event before the first": "UPDATE events SET seq = 0 WHERE seq = 1",
+    "an unknown event": "UPDATE events SET type = 'stage.exploded'",
+    "a worker in an unknown state": "UPDATE workers SET state = 'asleep'",
+    "a second installation": "INSERT INTO installation (only_row) VALUES (false)",
+    "a checkpoint before the first step": "INSERT INTO checkpoints (pipeline_id, position, attempt, step, path) "
+    "VALUES (1, 1, 1, -1, 'x')",
+    "a checkpoint of less than nothing": "INSERT INTO checkpoints (pipeline_id, position, attempt, step, path, bytes) "
+    "VALUES (1, 1, 1, 1, 'x', -1)",
+    "a checkpoint in an unknown state": "INSERT INTO checkpoints (pipeline_id, position, attempt, step, path, state) "
+    "VALUES (1, 1, 1, 1, 'x', 'torn')",
+}
+IMPOSSIBLE = {
+    **{f"a pipeline {how}": f"UPDATE pipelines SET {columns}" for how, columns in PIPELINES.items()},
+    **{
+        f"a stage {kind} {how}": f"UPDATE stages SET {columns} WHERE name = '{name}'"
+        for kind, name, cases in [
+            ("queued", "queued", QUEUED),
+            ("running", "running", RUNNING),
+            ("completed", "done", COMPLETED),
+            ("waiting", "waiting", WAITING),
+        ]
+        for how, columns in cases.items()
+    },
+    **ROWS,
+}
+
+
+@pytest.fixture
+async def populated(pool):
+    shape = {"queued": (), "running": (), "done": (), "waiting": ("done",)}
+    pipeline, worker = await submit(pool, shape), await a_worker(pool)
+    await worker.complete(pipeline, "done")
+    await worker.start(pipeline, "running")
+    return pool
+
+
+async def violated(pool, statement: str) -> str | None:
+    """The check that refuses a statement; None if nothing does."""
+    try:
+        async with pool.acquire() as c, c.transaction():
+            await c.execute(statement)
+            raise asyncio.CancelledError  # roll back
+    except asyncpg.CheckViolationError as refusal:
+        return refusal.constraint_name
+    except asyncio.CancelledError:
+        return None
+
+
+async def test_what_cannot_be_is_refused_and_every_check_is_needed_for_it(populated):
+    refused_by = {sentence: await violated(populated, statement) for sentence, statement in IMPOSSIBLE.items()}
+    assert [sentence for sentence, check in refused_by.items() if check is None] == []
+    checks = {row["conname"] for row in await populated.fetch(CHECKS)}
+    assert checks - set(refused_by.values()) == set()
+
+
+async def test_nothing_has_two_rows_where_one_is_meant(populated):
+    for statement in (
+        "UPDATE stages SET uuid = (SELECT min(uuid::text)::uuid FROM stages)",
+        "UPDATE stages SET position = 0",
+        "UPDATE events SET seq = 1",
+        "INSERT INTO pipelines (uuid, name, stage_count, open_stages) SELECT uuid, 'x', 1, 1 FROM pipelines",
+        "INSERT INTO attempts SELECT * FROM attempts",
+        "INSERT INTO dependencies SELECT * FROM dependencies",
+        "INSERT INTO workers SELECT * FROM workers",
+        "INSERT INTO installation DEFAULT VALUES",
+    ):
+        with pytest.raises(asyncpg.UniqueViolationError):
+            await populated.execute(statement)
+
+
+async def test_a_stage_belongs_to_a_pipeline(populated):
+    with pytest.raises(asyncpg.ForeignKeyViolationError):
+        await populated.execute("DELETE FROM pipelines")

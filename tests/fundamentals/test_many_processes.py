@@ -1,0 +1,84 @@
+"""Any number of each role: nobody leads, and whoever leaves hands over."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.support.installation import Headway, Installation, is_gapless, noop, stage_of
+from tests.support.processes import Oracle
+
+TRAINING = {"dataset": {"from": "stages.prepare.result.dataset"}, "epochs": 18, "epoch_delay_s": 0.2}
+
+
+@pytest.fixture(scope="module")
+async def installation(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
+    """Two of each."""
+    async with Installation(tmp_path_factory.mktemp("headway"), worker_concurrency=2) as installation:
+        for _ in range(2):
+            installation.api()
+            installation.scheduler()
+            installation.worker()
+        await installation.ready()
+        yield installation
+
+
+async def test_two_schedulers_and_two_workers_run_thirty_pipelines_each_stage_once(
+    headway: Headway, oracle: Oracle, installation: Installation
+):
+    shapes = [
+        [noop("a"), noop("b", "a"), noop("c", "b"), noop("d", "c")],
+        [noop("a"), noop("b", "a"), noop("c", "a"), noop("d", "b", "c")],
+        [noop("a"), *(noop(f"b{n}", "a", sleep_s=0.01) for n in range(8)), noop("c", *(f"b{n}" for n in range(8)))],
+        [oracle.stage("a", "say('ran')"), noop("b", "a")],
+        [noop("a"), noop("b")],
+    ]
+    pipelines = [await headway.submit(*shapes[number % 5]) for number in range(30)]
+
+    for events in await asyncio.gather(*(headway.events(pipeline) for pipeline in pipelines)):
+        assert is_gapless(events)
+        assert events[-1].type == "pipeline.completed"
+        assert not [event for event in events if event.type == "stage.retrying"]
+    assert oracle.words() == ["ran"] * 6
+    attempts = await installation.query("SELECT attempt, outcome FROM attempts")
+    assert [tuple(row) for row in attempts] == [(1, "completed")] * (6 * (4 + 4 + 10 + 2 + 2))
+
+
+async def test_a_worker_that_is_asked_to_leave_lets_its_short_stages_finish(
+    headway: Headway, oracle: Oracle, installation: Installation
+):
+    pipeline = await headway.submit(oracle.stage("short", "say('runs'); wait_for('go')"))
+    await oracle.heard("runs")
+    worker = installation.runner_of(await headway.stage(pipeline, "short"))
+
+    worker.send(signal.SIGTERM)
+    oracle.say("go")
+
+    ended = await headway.ended(pipeline)
+    assert (ended.status, stage_of(ended, "short").attempt) == ("completed", 1)
+    assert await worker.ended() == 0
+    installation.worker()
+    await installation.ready()
+
+
+async def test_a_long_training_goes_on_elsewhere_from_its_checkpoint_when_its_worker_leaves(
+    headway: Headway, installation: Installation
+):
+    pipeline = await headway.submit(
+        {"name": "prepare", "task": "preprocess_dataset", "params": {"dataset": "builtin:digits"}},
+        {"name": "train", "task": "train_model", "params": TRAINING, "max_retries": 0},
+    )
+    await headway.event(pipeline, "stage.progress", "train")
+    worker = installation.runner_of(await headway.stage(pipeline, "train"))
+
+    worker.send(signal.SIGTERM)
+
+    assert await worker.ended() == 0
+    ended = await headway.ended(pipeline)
+    train = stage_of(ended, "train")
+    assert (train.status, train.attempt) == ("completed", 2)
+    assert installation.runner_of(train) is not worker
+    assert "resumed from" in (installation.artifacts(ended, "train", 2) / "log.txt").read_text()
+    failures = await installation.query("SELECT failures FROM stages WHERE uuid = $1", train.task_id)
+    assert failures[0]["failures"] == 0

@@ -1,0 +1,85 @@
+"""Training: the main job on real data, and a program of the user's own."""
+
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+from tests.support.installation import Headway, Installation, is_gapless, stage_of
+
+DATASET = {"from": "stages.prepare.result.dataset"}
+BEST = {"from": "stages.train.result.best_checkpoint"}
+
+
+async def test_the_training_pipeline_learns_to_read_digits_and_keeps_the_best_checkpoints(
+    headway: Headway, installation: Installation
+):
+    pipeline = await headway.submit(
+        {"name": "prepare", "task": "preprocess_dataset", "params": {"dataset": "builtin:digits"}},
+        {"name": "train", "task": "train_model", "params": {"dataset": DATASET, "epochs": 20, "epoch_delay_s": 0.1}},
+        {"name": "evaluate", "task": "run_evaluation", "params": {"dataset": DATASET, "checkpoint": BEST}},
+        {
+            "name": "clean-up",
+            "task": "cleanup_checkpoints",
+            "params": {"stage": "train", "keep_best_n": 2},
+            "depends_on": ["evaluate"],
+        },
+    )
+    events = await headway.events(pipeline)
+    ended = await headway.get(pipeline)
+
+    assert ended.status == "completed"
+    assert is_gapless(events)
+    assert {event.type for event in events if event.id is None} == {"stage.progress", "stage.metrics"}
+
+    prepared, trained, evaluated, cleaned = (ended.results[stage.name] for stage in ended.stages)
+    assert prepared["rows"]["source"] == 1797
+    assert trained["epochs"] == 20
+    assert evaluated["accuracy"] >= 0.95
+    assert evaluated["checkpoint"] == trained["best_checkpoint"]
+
+    best = [saved["path"] for saved in trained["checkpoints"][:2]]
+    assert cleaned["kept"] == best
+    assert len(cleaned["deleted"]) == 18
+    on_disk = (installation.artifacts(ended, "train") / "checkpoints").iterdir()
+    assert sorted(str(path) for path in on_disk) == sorted(best)
+
+
+async def test_a_program_of_the_users_own_trains_through_the_run_contract(
+    headway: Headway, installation: Installation, tmp_path: Path
+):
+    script = tmp_path / "my_training.py"
+    script.write_text(
+        dedent("""
+        import json, os, pathlib
+
+        params = json.loads(pathlib.Path(os.environ["HEADWAY_PARAMS"]).read_text())
+
+        def report(**line):
+            with open(os.environ["HEADWAY_EVENTS"], "a") as events:
+                print(json.dumps(line), file=events)
+
+        for step in range(1, 4):
+            report(type="progress", step=step, total=3)
+            report(type="metrics", step=step, values={"loss": params["config"]["loss"] / step})
+            checkpoint = pathlib.Path(os.environ["HEADWAY_CHECKPOINT_DIR"], f"step-{step}")
+            checkpoint.write_text("weights")
+            report(type="checkpoint", path=str(checkpoint), step=step, metrics={"loss": params["config"]["loss"] / step})
+        report(type="result", values={"best_checkpoint": str(checkpoint), "trees": 7, "data": params["dataset"]})
+        """)
+    )
+    train = {"dataset": "/my/data", "entrypoint": [sys.executable, str(script)], "config": {"loss": 6}}
+    pipeline = await headway.run(
+        {"name": "train", "task": "train_model", "params": train},
+        {
+            "name": "clean-up",
+            "task": "cleanup_checkpoints",
+            "params": {"stage": "train", "keep_best_n": 1, "metric": "loss"},
+            "depends_on": ["train"],
+        },
+    )
+
+    assert pipeline.status == "completed"
+    checkpoints = installation.artifacts(pipeline, "train") / "checkpoints"
+    assert pipeline.results["train"] == {"best_checkpoint": f"{checkpoints}/step-3", "trees": 7, "data": "/my/data"}
+    assert stage_of(pipeline, "train").progress == 1
+    assert [path.name for path in checkpoints.iterdir()] == ["step-3"]

@@ -1,0 +1,73 @@
+"""What holds at every moment, whatever happened before: for the ends of stress tests."""
+
+from app.core.transitions import PIPELINE_MOVES, STAGE_MOVES, PipelineEvent, StageEvent, settled
+from app.db.pool import Pool
+from schemas.event import EventType
+from schemas.states import PipelineStatus, StageStatus
+
+COUNTERS = """
+SELECT p.id, p.last_seq, p.open_stages, p.broken_stages, e.count AS events, e.last, s.open, s.broken
+  FROM pipelines AS p
+  CROSS JOIN LATERAL (SELECT count(*), max(seq) AS last FROM events WHERE pipeline_id = p.id) AS e
+  CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE finished_at IS NULL) AS open,
+                             count(*) FILTER (WHERE status IN ('failed', 'cancelled')) AS broken
+                        FROM stages WHERE pipeline_id = p.id) AS s"""
+DISORDER = """
+SELECT count(*) FROM events AS e JOIN events AS f ON f.pipeline_id = e.pipeline_id AND f.seq = e.seq + 1
+ WHERE f."time" < e."time" """
+ATTEMPTS = """
+SELECT s.uuid FROM stages AS s LEFT JOIN attempts AS a ON a.pipeline_id = s.pipeline_id AND a.position = s.position
+ GROUP BY s.uuid, s.attempt, s.status
+HAVING count(a) <> s.attempt OR coalesce(max(a.attempt), 0) <> s.attempt
+    OR count(a) FILTER (WHERE a.outcome IS NULL) <> (s.status = 'running')::integer"""
+
+STAGE_EVENTS = {
+    EventType.STAGE_QUEUED: (StageEvent.RELEASE, StageEvent.QUEUE_AGAIN),
+    EventType.STAGE_STARTED: (StageEvent.CLAIM,),
+    EventType.STAGE_RETRYING: (StageEvent.RETRY_LATER,),
+    EventType.STAGE_COMPLETED: (StageEvent.COMPLETE,),
+    EventType.STAGE_FAILED: (StageEvent.FAIL,),
+    EventType.STAGE_SKIPPED: (StageEvent.SKIP,),
+    EventType.STAGE_CANCELLED: (StageEvent.CANCEL, StageEvent.STOP),
+}
+PIPELINE_EVENTS = {
+    EventType.PIPELINE_CREATED: PipelineEvent.CREATE,
+    EventType.PIPELINE_STARTED: PipelineEvent.START,
+    EventType.PIPELINE_CANCELLING: PipelineEvent.CANCEL,
+    EventType.PIPELINE_COMPLETED: PipelineEvent.SETTLE_COMPLETED,
+    EventType.PIPELINE_FAILED: PipelineEvent.SETTLE_FAILED,
+    EventType.PIPELINE_CANCELLED: PipelineEvent.SETTLE_CANCELLED,
+}
+
+
+async def hold(pool: Pool) -> None:
+    """Assert all of them, for every pipeline."""
+    for row in await pool.fetch(COUNTERS):
+        assert row["last_seq"] == row["events"] == row["last"], dict(row)
+        assert (row["open_stages"], row["broken_stages"]) == (row["open"], row["broken"]), dict(row)
+        await _history_obeys_the_grammar(pool, row["id"])
+    assert await pool.fetchval(DISORDER) == 0
+    assert await pool.fetch(ATTEMPTS) == []
+
+
+async def _history_obeys_the_grammar(pool: Pool, pipeline: int) -> None:
+    """Replay the events by the rules of ``app.core.transitions``; they lead to where Postgres is."""
+    status: PipelineStatus | None = None
+    stages = {row["name"]: StageStatus.PENDING for row in await _stages(pool, pipeline)}
+    for row in await pool.fetch("SELECT type, subject FROM events WHERE pipeline_id = $1 ORDER BY seq", pipeline):
+        event = EventType(row["type"])
+        if event in PIPELINE_EVENTS:
+            status = PIPELINE_MOVES[PIPELINE_EVENTS[event]][status]
+        else:
+            before = stages[row["subject"]]
+            (stages[row["subject"]],) = (
+                moves[before] for verb in STAGE_EVENTS[event] if before in (moves := STAGE_MOVES[verb])
+            )
+    assert stages == {row["name"]: row["status"] for row in await _stages(pool, pipeline)}
+    assert status == await pool.fetchval("SELECT status FROM pipelines WHERE id = $1", pipeline)
+    if status in {PipelineStatus.COMPLETED, PipelineStatus.FAILED}:
+        assert status == settled(stages.values(), PipelineStatus.RUNNING)
+
+
+async def _stages(pool: Pool, pipeline: int) -> list:
+    return await pool.fetch("SELECT name, status FROM stages WHERE pipeline_id = $1", pipeline)
