@@ -25,9 +25,13 @@ from msgspec import Struct
 from redis.asyncio import ConnectionPool, RedisError
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
+from redis.exceptions import BusyLoadingError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from app.errors import SetupError
 from schemas.event import LiveEvent
+from schemas.limits import PRIORITY_MAX
 from schemas.queue import Queue, Slot
 from schemas.stage import Hint, QueuedStage
 
@@ -37,7 +41,7 @@ IN_FLIGHT_MS = 10_000
 PRIORITY_BOOST_MS = 30_000
 """How much longer a stage must have waited to overtake one whose pipeline has one more point of priority."""
 STARVATION_MS = 300_000
-"""A job that has waited this long goes first, whatever its queue."""
+"""A job of the highest priority that has waited this long goes first, whatever its queue; others one boost a point later."""
 STREAM_LENGTH = 100_000
 DISPATCH_BATCH = 500
 REDIS_AWAY = (RedisError, OSError)
@@ -70,11 +74,13 @@ def open_redis(url: str, *, blocking: bool = False) -> ArqRedis:
         socket_timeout=None if blocking else 5,
         health_check_interval=15,
         retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 3),
-        retry_on_error=[*REDIS_AWAY],
+        retry_on_error=[BusyLoadingError, RedisConnectionError, RedisTimeoutError, OSError],
         max_connections=100,
         **options,
     )
-    return ArqRedis(pool_or_conn=pool, job_serializer=msgspec.msgpack.encode, job_deserializer=msgspec.msgpack.decode)
+    redis = ArqRedis(pool_or_conn=pool, job_serializer=msgspec.msgpack.encode, job_deserializer=msgspec.msgpack.decode)
+    redis.auto_close_connection_pool = True  # or `aclose` would leave the connections of a given pool open
+    return redis
 
 
 class JobQueue:
@@ -128,7 +134,7 @@ class JobQueue:
     async def claim(self, free: Mapping[Slot, int], queues: Iterable[Queue]) -> list[Job]:
         """Pop jobs for a worker's free slots, by priority; they stay in flight until ``settle`` or ``put_back``."""
         queues = list(queues)
-        arguments: list[Any] = [IN_FLIGHT_MS, STARVATION_MS]
+        arguments: list[Any] = [IN_FLIGHT_MS, STARVATION_MS + PRIORITY_MAX * PRIORITY_BOOST_MS]
         for slot, count in free.items():
             arguments += [count, len(queues)]
             for queue in queues:

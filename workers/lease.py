@@ -6,6 +6,8 @@ A beat renews the lease and brings back what to stop. The thread also guards its
   notice and kill its stages with it.
 * When Postgres has not answered for two thirds of a lease, the stages are asked to checkpoint and leave; shortly before
   the lease can be taken they are killed. So nobody else runs a stage while it still runs here.
+
+It looks at the clock in steps of its own: a beat that hangs on a dead wire does not hold up the guard.
 """
 
 import asyncio
@@ -14,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import structlog
 
@@ -26,7 +29,7 @@ from workers.room import Room
 WARN_SHARE = 2 / 3
 KILL_SHARE = 0.9
 SILENT_SHARE = 0.5
-STEPS = 10
+STEPS = 20
 EXIT_SILENT_LOOP = 70
 log = structlog.get_logger()
 
@@ -44,39 +47,48 @@ class Lease(threading.Thread):
         self.interval_s = room.settings.heartbeat_interval_s
         self.step_s = self.timeout_s / STEPS
         self._main_loop = asyncio.get_running_loop()
+        self._own_loop = asyncio.new_event_loop()
         self._on_beat, self._on_doubt = on_beat, on_doubt
-        self._wake = threading.Event()
+        self._called = asyncio.Event()
         self._ended = False
         self._renewed_at = time.monotonic()
         self._silent_steps = 0
 
     def beat_now(self) -> None:
         """Do not wait for the next turn."""
-        self._wake.set()
+        if not self._ended:
+            self._own_loop.call_soon_threadsafe(self._called.set)
 
     def end(self) -> None:
         """Stop beating, for good."""
+        self.beat_now()
         self._ended = True
-        self._wake.set()
 
     def run(self) -> None:
-        """Beat; see the module's docstring."""
-        session: Session | None = None
-        next_beat_at = 0.0
-        with asyncio.Runner() as runner:
-            while not self._ended:
-                began = time.monotonic()
-                if began >= next_beat_at or self._wake.is_set():
-                    self._wake.clear()
-                    session = runner.run(self._beat(session))
-                    # In doubt every step beats, so that the first sign of life from Postgres renews the lease.
-                    next_beat_at = began + (self.interval_s if session is not None else 0)
-                self._guard()
-                self._wake.wait(self.step_s)
-            if session is not None:
-                session.terminate()
+        """Beat and guard; see the module's docstring."""
+        with asyncio.Runner(loop_factory=lambda: self._own_loop) as runner:
+            runner.run(self._watch())
 
-    async def _beat(self, session: Session | None) -> Session | None:
+    async def _watch(self) -> None:
+        beating = asyncio.create_task(self._beats())
+        while not beating.done():
+            self._guard()
+            await asyncio.wait([beating], timeout=self.step_s)
+
+    async def _beats(self) -> None:
+        session: Session | None = None
+        while not self._ended:
+            self._called.clear()
+            next_at = time.monotonic() + self.interval_s
+            session = await self._beat(session)
+            # In doubt every step beats, so that the first sign of life from Postgres renews the lease.
+            pause_s = max(0, next_at - time.monotonic()) if session is not None else self.step_s
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._called.wait(), pause_s)
+        if session is not None:
+            session.terminate()
+
+    async def _beat(self, session: "Session | None") -> "Session | None":
         began = time.monotonic()
         held = [attempt.held for attempt in list(self.room.attempts.values())]
         try:
@@ -89,12 +101,19 @@ class Lease(threading.Thread):
             if session is not None:
                 session.terminate()
             return None
+        except Exception:
+            log.exception("beat_failed")
+            if session is not None:
+                session.terminate()
+            return None
         self._renewed_at = began
         self._tell(self._on_beat, answer)
         return session
 
     def _guard(self) -> None:
         """Act on a lease in doubt, and on an event loop that is silent."""
+        if self._ended:
+            return
         share = (time.monotonic() - self._renewed_at) / self.timeout_s
         if share > WARN_SHARE:
             self._tell(self._on_doubt, share)
@@ -109,7 +128,8 @@ class Lease(threading.Thread):
         self._silent_steps = 0
 
     def _tell(self, listener: Callable[..., None], *news: object) -> None:
-        self._main_loop.call_soon_threadsafe(listener, *news)
+        if not self._ended:
+            self._main_loop.call_soon_threadsafe(listener, *news)
 
 
 def _url(room: Room) -> str:

@@ -59,6 +59,8 @@ class HeadwayWorker(Worker):
         self.running: dict[Slot, set[asyncio.Task[None]]] = {slot: set() for slot in Slot}
         self.slot_freed = {slot: asyncio.Event() for slot in Slot}
         self.draining = asyncio.Event()
+        self.leased = asyncio.Event()  # not set while in doubt: what it popped now it could not claim
+        self.leased.set()
         self.exit_code = 0
         super().__init__(
             [func(self.runner.run, name=STAGE_FUNCTION, timeout=NEVER_S, keep_result=0, max_tries=1)],
@@ -89,7 +91,9 @@ class HeadwayWorker(Worker):
             self.slot_freed[slot].clear()
             free = self.capacity[slot] - len(self.running[slot])
             try:
-                if free <= 0:
+                if not self.leased.is_set():
+                    await self._either(self.leased.wait())
+                elif free <= 0:
                     await self._either(self.slot_freed[slot].wait())
                 elif jobs := await self.room.queue.claim({slot: free}, self.queues):
                     await self._start(slot, jobs)
@@ -178,6 +182,7 @@ class HeadwayWorker(Worker):
 
     def on_doubt(self, share: float) -> None:
         """The lease could not be renewed for this share of its time: let go before somebody else takes over."""
+        self.leased.clear()
         self.room.stop_all(Stop.FENCED if share > KILL_SHARE else Stop.DRAIN)
 
     def lost(self) -> None:

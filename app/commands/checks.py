@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from msgspec import Struct
-from pydantic import SecretStr
 
-from app.commands.running import Running, address, open_client
+from app.commands.running import Running, open_client
 from app.db import server
 from app.db.migrate import pending
 from app.db.pool import Pool, connection, open_pool
@@ -32,11 +31,13 @@ class Check(Struct):
     advice: str = ""
 
 
-def _python() -> Check:
+def python() -> Check:
+    """Which Python runs this."""
     return Check("python", "ok", f"{sys.version.split()[0]} at {sys.executable}")
 
 
-def _data_dir(settings: Settings) -> Check:
+def data_dir(settings: Settings) -> Check:
+    """Whether data can be written, and how much."""
     path = settings.data_dir.resolve()
     there = next(place for place in (path, *path.parents) if place.exists())
     if not os.access(there, os.W_OK | os.X_OK):
@@ -48,7 +49,8 @@ def _data_dir(settings: Settings) -> Check:
     return Check("data dir", "ok", detail)
 
 
-def _up(settings: Settings, running: Running | None) -> Check:
+def up(settings: Settings, running: Running | None) -> Check:
+    """Whether a 'headway up' runs on the data directory."""
     if running:
         return Check("up", "ok", f"runs with pid {running.pids.get('up')}")
     if settings.database_url and settings.redis_url:
@@ -56,24 +58,10 @@ def _up(settings: Settings, running: Running | None) -> Check:
     return Check("up", "warn", f"no 'headway up' runs on {settings.data_dir}", "Start it: headway up")
 
 
-def _urls(settings: Settings, running: Running | None) -> dict[str, str]:
-    def given(url: SecretStr | None, found: str | None) -> str | None:
-        return url.get_secret_value() if url else found
-
-    urls = {
-        "database": given(settings.database_url, running.database_url if running else None),
-        "redis": given(settings.redis_url, running.redis_url if running else None),
-    }
-    return {name: url for name, url in urls.items() if url}
-
-
-def _api_url(settings: Settings, running: Running | None) -> str:
-    return settings.url or (running.url if running else address(settings.host, settings.port))
-
-
-async def _servers(urls: dict[str, str]) -> AsyncIterator[Check]:
+async def servers(urls: dict[str, str], settings: Settings) -> AsyncIterator[Check]:
+    """Postgres and Redis, and through Postgres whoever works with it."""
     if "database" in urls:
-        async for check in _database(urls["database"]):
+        async for check in _database(urls["database"], settings):
             yield check
     else:
         yield Check("postgres", "fail", "nowhere to be found", "Start 'headway up', or set HEADWAY_DATABASE_URL.")
@@ -83,9 +71,9 @@ async def _servers(urls: dict[str, str]) -> AsyncIterator[Check]:
         yield Check("redis", "fail", "nowhere to be found", "Start 'headway up', or set HEADWAY_REDIS_URL.")
 
 
-async def _database(url: str) -> AsyncIterator[Check]:
+async def _database(url: str, settings: Settings) -> AsyncIterator[Check]:
     try:
-        pool = await open_pool(url, max_size=2)
+        pool = await open_pool(url, max_size=2, prepared_statements=settings.database_prepared_statements)
     except HeadwayError as error:
         yield Check("postgres", "fail", error.detail, "Is it running, and is HEADWAY_DATABASE_URL right?")
         return
@@ -170,7 +158,8 @@ async def _redis(url: str) -> Check:
     return Check("redis", "ok", f"{detail}; append-only file is on")
 
 
-async def _api(settings: Settings) -> Check:
+async def api(settings: Settings) -> Check:
+    """Whether the API answers, and what it says of itself."""
     try:
         async with open_client(settings) as client:
             answer = await client.ready()

@@ -8,15 +8,14 @@ from msgspec import Struct
 from rich.table import Table
 from rich.text import Text
 
-from app.commands import exits
-from app.commands.running import read
+from app.commands import checks, exits
+from app.commands.checks import Check
+from app.commands.running import Running, address, read
 from app.commands.terminal import Output, console, print_json
 from app.errors import SetupError
 from app.log import mask_passwords
-from app.settings import load_settings
+from app.settings import Settings, load_settings
 
-CLOCK_DIFFERENCE_MAX_S = 1.0
-FREE_BYTES_MIN = 1024**3
 _STYLE = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
@@ -30,7 +29,9 @@ class Report(Struct):
 
 
 async def doctor(
-    *, data_dir: Path | None = None, output: Annotated[Output, Parameter(name=["--output", "-o"])] = "table"
+    *,
+    data_dir: Path | None = None,
+    output: Annotated[Output, Parameter(name=["--output", "-o"])] = "table",
 ) -> int:
     """Check everything, and say what to do; the exit code is 0 if nothing fails, else 1.
 
@@ -52,27 +53,37 @@ async def examine(data_dir: Path | None) -> Report:
     try:
         settings = load_settings(data_dir=data_dir)
     except SetupError as error:
-        return Report(
-            ok=False, checks=[_python(), Check("settings", "fail", error.detail, "Correct them.")], urls={}, pids={}
-        )
+        bad = Check("settings", "fail", error.detail, "Correct them.")
+        return Report(ok=False, checks=[checks.python(), bad], urls={}, pids={})
     running = read(settings.data_dir)
     urls = _urls(settings, running)
-    checks = [_python(), Check("settings", "ok", "all valid"), _data_dir(settings), _up(settings, running)]
-    checks += [check async for check in _servers(urls)]
-    checks.append(await _api(settings))
-    shown = {"api": _api_url(settings, running)} | {name: mask_passwords(url) for name, url in urls.items()}
+    found = [checks.python(), Check("settings", "ok", "all valid")]
+    found += [checks.data_dir(settings), checks.up(settings, running)]
+    found += [check async for check in checks.servers(urls, settings)]
+    found.append(await checks.api(settings))
+    api = settings.url or (running.url if running else address(settings.host, settings.port))
     return Report(
-        ok=all(check.status != "fail" for check in checks),
-        checks=checks,
-        urls=shown,
+        ok=all(check.status != "fail" for check in found),
+        checks=found,
+        urls={"api": api} | {name: mask_passwords(url) for name, url in urls.items()},
         pids=running.pids if running else {},
     )
+
+
+def _urls(settings: Settings, running: Running | None) -> dict[str, str]:
+    """Return where the servers are: as the settings say, else as ``up`` says."""
+    found = {}
+    for name in ("database", "redis"):
+        if given := getattr(settings, f"{name}_url"):
+            found[name] = given.get_secret_value()
+        elif running:
+            found[name] = getattr(running, f"{name}_url")
+    return found
 
 
 def _table(report: Report) -> Table:
     table = Table("", "check", "detail", "what to do", box=None, pad_edge=False)
     for check in report.checks:
-        table.add_row(
-            Text(check.status, style=_STYLE[check.status]), check.name, Text(check.detail), Text(check.advice)
-        )
+        mark = Text(check.status, style=_STYLE[check.status])
+        table.add_row(mark, check.name, Text(check.detail), Text(check.advice))
     return table

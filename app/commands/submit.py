@@ -19,7 +19,7 @@ from schemas.limits import BODY_BYTES_MAX
 
 
 async def submit(
-    file: str,
+    file: Annotated[str, Parameter(allow_leading_hyphen=True)],
     /,
     *,
     watch_it: Annotated[bool, Parameter(name="--watch")] = False,

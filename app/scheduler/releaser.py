@@ -41,7 +41,7 @@ class Releaser:
 
 
 async def announce(queue: JobQueue, transition: Transition) -> None:
-    """Dispatch and hint what has been committed; while Redis is away, the sweep and the streams' polling make up for it."""
+    """Dispatch and hint what has been committed; what does not reach Redis is found by the sweep and by polling."""
     try:
         await queue.dispatch(transition.queued)
         await queue.hint(transition.hints)

@@ -140,7 +140,8 @@ async def test_32_levels_are_read(client):
 
 
 async def test_brackets_in_strings_are_no_levels(client):
-    answer = await client.post(f"{PATH}?dry_run=true", json=spec(stage(params={"note": '\\"[{' * 50})))
+    params = {"note": "ends with \\", "anything": ['\\"[{' * 50, {'"': "[" * 50}]}
+    answer = await client.post(f"{PATH}?dry_run=true", json=spec(stage(params=params)))
     assert answer.status_code == 200, answer.text
 
 

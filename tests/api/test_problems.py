@@ -3,7 +3,6 @@
 import asyncio
 
 import httpx2
-import pytest
 from pydantic import SecretStr
 
 from app.db.migrate import migrate
@@ -93,14 +92,16 @@ async def test_a_postgres_that_goes_away_and_comes_back_is_such_an_outage(settin
         await asyncio.to_thread(postgres.stop)
 
 
-@pytest.mark.parametrize("sent", ["abc-123", "x" * 64])
-async def test_a_sane_request_id_is_kept(client, sent):
-    answer = await client.get("/nothing", headers={"x-request-id": sent})
-    assert answer.headers["x-request-id"] == answer.json()["request_id"] == sent
-
-
-@pytest.mark.parametrize("sent", ["", "x" * 65, "two words", b"\xff", "\x1b[31m"])
-async def test_any_other_request_id_is_replaced(client, sent):
-    answer = await client.get("/nothing", headers={"x-request-id": sent})
-    assert answer.headers["x-request-id"] == answer.json()["request_id"]
-    assert len(answer.json()["request_id"]) == 32
+async def test_a_sane_request_id_is_kept_and_any_other_replaced(client):
+    for sent, kept in {
+        "abc-123": True,
+        "x" * 64: True,
+        "": False,
+        "x" * 65: False,
+        "two words": False,
+        "é": False,
+    }.items():
+        answer = await client.get("/nothing", headers={"x-request-id": sent.encode()})
+        told = answer.json()["request_id"]
+        assert answer.headers["x-request-id"] == told
+        assert told == sent if kept else len(told) == 32, sent

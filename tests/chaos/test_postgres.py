@@ -1,31 +1,21 @@
 """Postgres crashes and comes back: what was accepted is there, and everybody carries on."""
 
 import asyncio
-from pathlib import Path
-from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
 
-from tests.support.installation import Headway, Installation, is_gapless, noop
-from tests.support.processes import Oracle, until
+from tests.support.installation import Headway, Installation, is_gapless, noop, stage_of
+from tests.support.processes import Oracle, Watched, until
 
 pytestmark = pytest.mark.chaos
-
-
-@pytest.fixture
-async def installation(tmp_path: Path) -> AsyncIterator[Installation]:
-    """With a lease that outlives the outage, however slow the machine."""
-    async with Installation(tmp_path, worker_concurrency=2, lease_timeout_s=20) as installation:
-        installation.api()
-        installation.scheduler()
-        installation.worker()
-        yield installation
 
 
 async def test_postgres_crashes_in_the_middle_of_a_run_and_everything_completes(
     headway: Headway, installation: Installation, oracle: Oracle
 ):
+    # A lease that outlives the outage, however slow the machine.
+    worker = installation.worker(lease_timeout_s=20)
     await installation.ready()
     chain = [noop("s0"), *(noop(f"s{n}", f"s{n - 1}", sleep_s=0.05) for n in range(1, 20))]
     spans = [oracle.stage("a", "say('runs'); wait_for('go')"), noop("b", "a")]
@@ -39,7 +29,7 @@ async def test_postgres_crashes_in_the_middle_of_a_run_and_everything_completes(
         readiness = await client.get("/readyz")
         liveness = await client.get("/livez")
     oracle.say("go")
-    await until(lambda: installation.processes[2].said("outcomes_wait_for_postgres"), "no outcome had to wait")
+    await until(lambda: worker.said("outcomes_wait_for_postgres"), "no outcome had to wait")
     installation.start_postgres()
 
     assert refused.status_code == readiness.status_code == 503
@@ -55,6 +45,7 @@ async def test_postgres_crashes_in_the_middle_of_a_run_and_everything_completes(
 
 
 async def test_a_stream_survives_the_crash_of_postgres(headway: Headway, installation: Installation):
+    installation.worker()
     await installation.ready()
     chain = [noop("s0"), *(noop(f"s{n}", f"s{n - 1}", sleep_s=0.1) for n in range(1, 10))]
     pipeline = await headway.submit(*chain)
@@ -67,3 +58,25 @@ async def test_a_stream_survives_the_crash_of_postgres(headway: Headway, install
     events = await watching
     assert is_gapless(events)
     assert events[-1].type == "pipeline.completed"
+
+
+async def test_an_outage_that_is_longer_than_the_leases_condemns_no_worker(
+    headway: Headway, installation: Installation, oracle: Oracle
+):
+    worker = installation.worker()
+    await installation.ready()
+    pipeline = await headway.submit(oracle.stage("a", "say('runs'); attempt == 1 and forever()"))
+    process = Watched([(await oracle.heard("runs")).pid])
+
+    installation.crash_postgres()
+    await process.gone()
+    await asyncio.sleep(installation.settings["lease_timeout_s"])  # so that every lease has run out
+    installation.start_postgres()
+
+    ended = await headway.ended(pipeline)
+    assert ended.status == "completed"
+    assert stage_of(ended, "a").attempt == 2
+    assert installation.runner_of(stage_of(ended, "a")) is worker
+    attempts = await installation.query("SELECT outcome FROM attempts ORDER BY attempt")
+    assert [row["outcome"] for row in attempts] == ["cancelled", "completed"]
+    assert await installation.query("SELECT state FROM workers") == [("live",)]

@@ -10,6 +10,6 @@ from tests.cli.programs import Up
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    up = Up(tmp_path_factory.mktemp("up"))
-    yield up
-    assert up.end(signal.SIGTERM) == 0
+    with Up(tmp_path_factory.mktemp("up")) as up:
+        yield up
+        assert up.end(signal.SIGTERM) == 0

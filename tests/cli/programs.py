@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from app import launch
 
@@ -85,10 +85,17 @@ class Up:
         pids: dict[str, int] = json.loads((self.cwd / ".headway" / "up.json").read_text())["pids"]
         return pids
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.end(signal.SIGKILL)
+        self.errors.close()
+
     def end(self, number: signal.Signals | None = None) -> int:
         """Send a signal, if one is named, wait for the end and return the exit code."""
         if number is not None:
             self.process.send_signal(number)
         self.process.communicate(timeout=PATIENCE_S)
-        self.errors.close()
         return self.process.returncode

@@ -3,15 +3,15 @@
 import socket
 from pathlib import Path
 
+from app import __version__
 from tests.cli.programs import headway
 
 
-def test_help_and_version_are_quick_to_import_and_name_every_command(tmp_path: Path):
+def test_help_names_every_command(tmp_path: Path):
     help_text = headway("--help", cwd=tmp_path).stdout
     for command in ("up", "demo", "doctor", "submit", "pipelines", "api", "scheduler", "worker", "migrate"):
         assert f"│ {command} " in help_text
-    assert headway("--version", cwd=tmp_path).returncode == 0
-    assert "cli.main" not in help_text
+    assert headway("--version", cwd=tmp_path).stdout.strip() == __version__
 
 
 def test_help_imports_no_command(tmp_path: Path):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,7 +92,7 @@ def test_waiting_longer_than_the_timeout_is_exit_code_124_and_the_pipeline_runs_
     uuid = done.stdout.strip()
     assert done.returncode == 124
     assert f"headway pipelines watch {uuid}" in done.stderr
-    assert json.loads(up("pipelines", "show", uuid, "-o", "json").stdout)["status"] == "running"
+    assert shown(up, uuid)["status"] == "running"
     up("pipelines", "cancel", uuid)
 
 
@@ -108,7 +109,7 @@ def test_ctrl_c_detaches_with_130_and_never_cancels(up: Up):
     assert watching.returncode == 130
     assert f"headway pipelines watch {uuid}" in said
     assert "Traceback" not in said
-    assert json.loads(up("pipelines", "show", uuid, "-o", "json").stdout)["status"] == "running"
+    assert shown(up, uuid)["status"] == "running"
     up("pipelines", "cancel", uuid)
 
 
@@ -125,10 +126,10 @@ def test_a_killed_process_is_started_again_and_work_goes_on(up: Up, name: str):
 
 def test_servers_given_by_url_are_used_and_not_started(tmp_path: Path):
     postgres, valkey = start_postgres(tmp_path / "elsewhere"), start_valkey(tmp_path / "elsewhere")
-    up = Up(tmp_path, HEADWAY_DATABASE_URL=postgres.url, HEADWAY_REDIS_URL=valkey.url)
-    assert set(up.pids) == {"up", "api", "scheduler", "worker"}
-    assert up.submit(NOOP, options=("--wait",)).returncode == 0
-    assert up.end(signal.SIGTERM) == 0
+    with Up(tmp_path, HEADWAY_DATABASE_URL=postgres.url, HEADWAY_REDIS_URL=valkey.url) as up:
+        assert set(up.pids) == {"up", "api", "scheduler", "worker"}
+        assert up.submit(NOOP, options=("--wait",)).returncode == 0
+        assert up.end(signal.SIGTERM) == 0
     for server in (postgres, valkey):
         assert server.process.poll() is None
         server.stop()
@@ -142,33 +143,41 @@ def test_a_second_up_on_the_same_data_is_refused_and_the_first_goes_on(up: Up):
 
 
 def test_ctrl_c_lets_the_running_stage_finish_and_the_data_is_there_at_the_next_start(tmp_path: Path):
-    first = Up(tmp_path)
-    slow = {"name": "a", "task": "noop", "params": {"sleep_s": 2}}
-    uuid = first.submit(slow).stdout.strip()
-    wait_until(lambda: '"running"' in json.dumps(json.loads(shown(first, uuid))["stages"]))
-    pids = first.pids
-    # A terminal sends it to every process of the foreground group.
-    os.killpg(first.process.pid, signal.SIGINT)
-    assert first.end() == 0
-    assert not [name for name, pid in pids.items() if exists(pid)]
-    second = Up(tmp_path)
-    wait_until(lambda: json.loads(shown(second, uuid))["status"] == "completed")
-    assert json.loads(shown(second, uuid))["stages"][0]["attempt"] == 1
-    second.end(signal.SIGTERM)
+    with Up(tmp_path) as first:
+        uuid = first.submit({"name": "a", "task": "noop", "params": {"sleep_s": 2}}).stdout.strip()
+        wait_until(lambda: stage(first, uuid)["status"] == "running")
+        pids = first.pids
+        # A terminal sends it to every process of the foreground group.
+        os.killpg(first.process.pid, signal.SIGINT)
+        assert first.end() == 0
+        assert not [name for name, pid in pids.items() if exists(pid)]
+    with Up(tmp_path) as second:
+        assert second("pipelines", "watch", uuid).returncode == 0
+        assert stage(second, uuid)["attempt"] == 1
+
+
+def test_a_second_ctrl_c_does_not_wait_for_what_runs(tmp_path: Path):
+    with Up(tmp_path) as up:
+        uuid = up.submit(LONG).stdout.strip()
+        wait_until(lambda: stage(up, uuid)["status"] == "running")
+        up.process.send_signal(signal.SIGINT)
+        wait_until(lambda: "Ctrl-C again" in (tmp_path / "up.err").read_text())
+        began = time.monotonic()
+        assert up.end(signal.SIGINT) == 0
+        assert time.monotonic() - began < 15
 
 
 def test_a_killed_up_leaves_no_process_and_the_next_one_finishes_its_work(tmp_path: Path):
-    first = Up(tmp_path, HEADWAY_LEASE_TIMEOUT_S="3", HEADWAY_HEARTBEAT_INTERVAL_S="1", HEADWAY_SWEEP_INTERVAL_S="0.5")
-    stage = {"name": "a", "task": "run_command", "params": {"argv": ["sleep", "2"]}}
-    uuid = first.submit(stage).stdout.strip()
-    wait_until(lambda: json.loads(shown(first, uuid))["stages"][0]["status"] == "running")
-    pids = first.pids
-    first.end(signal.SIGKILL)
-    wait_until(lambda: not any(exists(pid) for pid in pids.values()), patience_s=10)
-    second = Up(tmp_path, **first.settings)
-    assert second("pipelines", "watch", uuid, "--timeout", "40").returncode == 0
-    assert json.loads(shown(second, uuid))["stages"][0]["attempt"] == 2
-    second.end(signal.SIGTERM)
+    fast = {"HEADWAY_LEASE_TIMEOUT_S": "3", "HEADWAY_HEARTBEAT_INTERVAL_S": "1", "HEADWAY_SWEEP_INTERVAL_S": "0.5"}
+    with Up(tmp_path, **fast) as first:
+        uuid = first.submit({"name": "a", "task": "run_command", "params": {"argv": ["sleep", "2"]}}).stdout.strip()
+        wait_until(lambda: stage(first, uuid)["status"] == "running")
+        pids = first.pids
+        first.end(signal.SIGKILL)
+        wait_until(lambda: not any(exists(pid) for pid in pids.values()), patience_s=10)
+    with Up(tmp_path, **fast) as second:
+        assert second("pipelines", "watch", uuid, "--timeout", "40").returncode == 0
+        assert stage(second, uuid)["attempt"] == 2
 
 
 def test_demo_trains_a_model_and_shows_what_came_of_it(tmp_path: Path):
@@ -184,5 +193,9 @@ def test_demo_trains_a_model_and_shows_what_came_of_it(tmp_path: Path):
     assert not (tmp_path / ".headway" / "up.json").exists()
 
 
-def shown(up: Up, uuid: str) -> str:
-    return up("pipelines", "show", uuid, "-o", "json").stdout
+def shown(up: Up, uuid: str) -> dict[str, Any]:
+    return json.loads(up("pipelines", "show", uuid, "-o", "json").stdout)
+
+
+def stage(up: Up, uuid: str) -> dict[str, Any]:
+    return shown(up, uuid)["stages"][0]

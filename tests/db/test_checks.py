@@ -126,14 +126,16 @@ async def populated(pool):
 
 async def violated(pool, statement: str) -> str | None:
     """The check that refuses a statement; None if nothing does."""
-    try:
-        async with pool.acquire() as c, c.transaction():
+    async with pool.acquire() as c:
+        attempt = c.transaction()
+        await attempt.start()
+        try:
             await c.execute(statement)
-            raise asyncio.CancelledError  # roll back
-    except asyncpg.CheckViolationError as refusal:
-        return refusal.constraint_name
-    except asyncio.CancelledError:
-        return None
+        except asyncpg.CheckViolationError as refusal:
+            return refusal.constraint_name
+        finally:
+            await attempt.rollback()
+    return None
 
 
 async def test_what_cannot_be_is_refused_and_every_check_is_needed_for_it(populated):

@@ -29,5 +29,5 @@ async def test_the_schema_file_is_the_dump_of_a_migrated_database(database_url):
     if os.environ.get("HEADWAY_WRITE_SCHEMA"):
         SCHEMA.write_text(dumped, "utf-8")
     assert SCHEMA.read_text("utf-8") == dumped, (
-        "migrations/schema.sql is not what the migrations make: run HEADWAY_WRITE_SCHEMA=1 pytest tests/db/test_schema.py"
+        "migrations/schema.sql is out of date: HEADWAY_WRITE_SCHEMA=1 pytest tests/db/test_schema.py"
     )

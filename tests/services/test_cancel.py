@@ -13,7 +13,7 @@ TABLES = ["pipelines", "stages", "dependencies", "attempts", "events", "checkpoi
 
 
 @pytest.mark.parametrize("start", [False, True], ids=["not started", "queued"])
-async def test_with_nothing_running_a_cancel_is_the_end(pool, start: bool):
+async def test_with_nothing_running_a_cancel_is_the_end(pool, start):
     pipeline = await submit(pool, CHAIN, start=start)
     answer = await pipelines.cancel(pool, pipeline.uuid)
     assert await pipeline.status() == "cancelled"

@@ -1,7 +1,7 @@
 """Two things at once, made certain: hold a lock, let them queue up behind it, let it go."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -9,7 +9,7 @@ from app.db.pool import Connection, Pool
 from tests.support.pipelines import Submitted
 
 WAITING = """
-SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"""
+SELECT count(*) >= $1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"""
 
 
 @asynccontextmanager
@@ -21,11 +21,16 @@ async def held(pool: Pool, *pipelines: Submitted) -> AsyncIterator[Connection]:
         yield c
 
 
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Return when it holds; for what happens in another process, where no event can be set."""
+    async with asyncio.timeout(10):
+        while not await condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
 async def until_waiting(pool: Pool, count: int) -> None:
     """Return when so many connections wait for a lock."""
-    async with asyncio.timeout(10):
-        while await pool.fetchval(WAITING) < count:
-            await asyncio.sleep(0.005)
+    await until(lambda: pool.fetchval(WAITING, count))
 
 
 async def at_once(pool: Pool, pipeline: Submitted, *calls: Coroutine[Any, Any, Any]) -> list[Any]:

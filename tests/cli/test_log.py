@@ -1,0 +1,41 @@
+"""Log lines: JSON for machines, and no secrets for anybody."""
+
+import json
+import subprocess
+import sys
+
+from tests.cli.programs import ROOT, environment
+
+PROGRAM = """
+import logging, sys, structlog
+from app import log
+log.configure(sys.argv[1], "info")
+ours = structlog.get_logger("headway.test")
+ours.info("connected", url="postgresql://me:hunter2@db/x", api_token="hunter2", attempt=3)
+logging.getLogger("library").warning("cannot reach %s", "redis://:hunter2@host")
+ours.debug("not shown")
+try:
+    password = "hunter2"
+    raise ValueError("broken")
+except ValueError:
+    ours.exception("failed")
+"""
+
+
+def said(log_format: str) -> str:
+    command = [sys.executable, "-c", PROGRAM, log_format]
+    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=True)
+    assert done.stdout == ""
+    return done.stderr
+
+
+def test_json_lines_are_one_object_each_from_us_and_from_libraries():
+    ours, library, failed = (json.loads(line) for line in said("json").splitlines())
+    assert (ours["event"], ours["level"], ours["logger"], ours["attempt"]) == ("connected", "info", "headway.test", 3)
+    assert (library["event"], library["logger"]) == ("cannot reach redis://:***@host", "library")
+    assert "ValueError: broken" in failed["exception"]
+
+
+def test_no_format_shows_secrets():
+    for log_format in ("json", "pretty"):
+        assert "hunter2" not in said(log_format).replace('password = "hunter2"', "")
