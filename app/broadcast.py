@@ -8,13 +8,12 @@ Redis only says when to look. One XREAD follows two streams: hints, which mean "
 reports of running stages, which are passed on as they are and may be lost. While Redis is silent, every watched
 pipeline is looked at each ``POLL_S``; while it answers, in turn and slowly, which finds what a lost hint left behind.
 
-Nobody waits for a slow client: it has room for ``FRAMES_MAX`` frames, is passed over while it has none, and is read for
-again, from its own place, once it has taken them.
+Nobody waits for a slow client: it is passed over while it has no room, and is read for again, from its own place, once
+it has taken what waited for it.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -28,14 +27,14 @@ from redis.backoff import NoBackoff
 
 from app import metrics
 from app.db.pool import Pool
-from app.errors import NotFound
+from app.errors import NotFound, Unavailable
 from app.queue import REDIS_AWAY
 from app.services import events
+from app.subscription import Subscription, frame, source
 from schemas.event import Event, LiveEvent
 
 log = structlog.get_logger("headway.broadcast")
 
-FRAMES_MAX = 200
 EVENTS_PER_READ = 200
 READS_AT_ONCE = 4
 ENTRIES_PER_READ = 1_000
@@ -48,47 +47,6 @@ RECONNECT_MIN_S = 0.05
 RECONNECT_MAX_S = 2.0
 
 
-class Subscription:
-    """One client: its place in a pipeline's events, and the frames that it has not taken yet."""
-
-    def __init__(self, pipeline: UUID, after: int) -> None:
-        self.pipeline = pipeline
-        self.seq = after
-        self.ended = False
-        self.behind = False
-        self._frames: deque[bytes] = deque()
-        self._changed = asyncio.Event()
-
-    @property
-    def has_room(self) -> bool:
-        """Whether one more frame may wait for this client."""
-        return not self.ended and len(self._frames) < FRAMES_MAX
-
-    def put(self, frame: bytes) -> None:
-        """Let a frame wait for the client."""
-        self._frames.append(frame)
-        self._changed.set()
-
-    def end(self) -> None:
-        """Nothing follows what already waits."""
-        self.ended = True
-        self._changed.set()
-
-    async def take(self, timeout_s: float) -> bytes | None:
-        """All frames that wait, joined; nothing (``b""``) when none came within ``timeout_s``, None after the last."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._changed.wait()
-        except TimeoutError:
-            return b""
-        self._changed.clear()
-        frames = b"".join(self._frames)
-        self._frames.clear()
-        if self.ended:
-            self._changed.set()
-        return frames or (None if self.ended else b"")
-
-
 class Broadcaster:
     """The reader of one process. ``run`` it as a task; ``close`` ends every stream."""
 
@@ -98,9 +56,8 @@ class Broadcaster:
         redis.set_retry(Retry(NoBackoff(), 0))  # a lost connection must be seen: hints were lost with it
         self._hints, self._live = f"{prefix}:events".encode(), f"{prefix}:live".encode()
         self._subscriptions: dict[UUID, set[Subscription]] = {}
-        self._to_read: set[UUID] = set()
-        self._asked = asyncio.Event()
-        self._reads = asyncio.Semaphore(READS_AT_ONCE)
+        self._to_read: asyncio.Queue[UUID] = asyncio.Queue()
+        self._asked: set[UUID] = set()
         self._heard_at = 0.0
         self._closed = False
 
@@ -124,22 +81,27 @@ class Broadcaster:
 
     def look(self, pipelines: Iterable[UUID]) -> None:
         """Read these pipelines' events soon, as far as somebody watches them."""
-        self._to_read.update(pipeline for pipeline in pipelines if pipeline in self._subscriptions)
-        if self._to_read:
-            self._asked.set()
+        for pipeline in pipelines:
+            if pipeline in self._subscriptions and pipeline not in self._asked:
+                self._asked.add(pipeline)
+                self._to_read.put_nowait(pipeline)
 
     def close(self) -> None:
         """End every stream without its ``end`` event: the clients come back, to another process perhaps."""
         self._closed = True
-        for watching in self._subscriptions.values():
-            for subscription in watching:
-                subscription.end()
+        for pipeline in self._subscriptions:
+            self._end(pipeline)
+
+    def _end(self, pipeline: UUID) -> None:
+        for client in self._subscriptions.get(pipeline, ()):
+            client.end()
 
     async def run(self) -> None:
         """Work until cancelled; nothing but a bug ends it otherwise, and then the streams end with it."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._read_what_is_asked())
+                for _ in range(READS_AT_ONCE):
+                    tasks.create_task(self._read_what_is_asked())
                 tasks.create_task(self._follow_redis())
                 tasks.create_task(self._poll())
         except* Exception:
@@ -158,30 +120,33 @@ class Broadcaster:
 
     async def _read_what_is_asked(self) -> None:
         while True:
-            await self._asked.wait()
-            self._asked.clear()
-            pipelines, self._to_read = list(self._to_read), set()
-            outcomes = await asyncio.gather(*map(self._read, pipelines), return_exceptions=True)
-            failed = {p: error for p, error in zip(pipelines, outcomes, strict=True) if error is not None}
-            if failed:
-                log.warning("events_not_read", pipelines=len(failed), exc_info=next(iter(failed.values())))
+            pipeline = await self._to_read.get()
+            self._asked.discard(pipeline)
+            try:
+                await self._read(pipeline)
+            except Unavailable as error:
+                log.warning("events_not_read", error=error.detail)
+                self.look([pipeline])
                 await asyncio.sleep(RETRY_S)
-                self.look(failed)
+            except Exception:
+                # What is wrong with one pipeline must not end the streams of all.
+                log.exception("events_not_readable", pipeline=str(pipeline))
+                self._end(pipeline)
 
     async def _read(self, pipeline: UUID) -> None:
         """Give every client of a pipeline what follows its place; one query for all of them."""
-        async with self._reads:
-            clients = self._clients_with_room(pipeline)
-            if not clients:
-                return
-            try:
-                after = min(client.seq for client in clients)
-                found, complete = await events.read(self._pool, pipeline, after, EVENTS_PER_READ)
-            except NotFound:  # it was deleted
-                for client in clients:
-                    client.end()
-                return
-        _give(clients, [(int(event.id or 0), frame(event)) for event in found], complete=complete)
+        clients = self._clients_with_room(pipeline)
+        if not clients:
+            return
+        after = min(client.seq for client in clients)
+        try:
+            found, complete = await events.read(self._pool, pipeline, after, EVENTS_PER_READ)
+        except NotFound:  # it was deleted
+            self._end(pipeline)
+            return
+        frames = [(int(event.id or 0), frame(event)) for event in found]
+        for client in clients:
+            client.give(frames, complete=complete)
         if len(found) == EVENTS_PER_READ:
             self.look([pipeline])
 
@@ -214,7 +179,8 @@ class Broadcaster:
 
     async def _follow_connection(self) -> None:
         """Follow both streams from their ends until the connection breaks."""
-        places: dict[Any, Any] = {stream: await self._last_id(stream) for stream in (self._hints, self._live)}
+        async with asyncio.timeout(BLOCK_S + 2):
+            places: dict[Any, Any] = {stream: await self._last_id(stream) for stream in (self._hints, self._live)}
         self.look(self._subscriptions)  # for what was said while nobody listened
         while True:
             async with asyncio.timeout(BLOCK_S + 2):
@@ -242,36 +208,10 @@ class Broadcaster:
         watching = self._subscriptions.get(live.pipeline)
         if watching:
             moment = datetime.fromtimestamp(int(entry_id.partition(b"-")[0]) / 1000, UTC)
-            source = f"/api/v1/pipelines/{live.pipeline}"
-            event = Event(id=None, source=source, type=live.type, subject=live.subject, time=moment, data=live.data)
-            data = frame(event)
+            place = source(live.pipeline)
+            data = frame(
+                Event(id=None, source=place, type=live.type, subject=live.subject, time=moment, data=live.data)
+            )
             for client in watching:
                 if client.has_room:
                     client.put(data)
-
-
-def _give(clients: Iterable[Subscription], frames: Sequence[tuple[int, bytes]], *, complete: bool) -> None:
-    for client in clients:
-        for seq, data in frames:
-            if seq <= client.seq:
-                continue
-            if not client.has_room:
-                client.behind = True
-                break
-            client.put(data)
-            client.seq = seq
-        else:
-            if complete:
-                client.put(_end_frame(client.pipeline))
-                client.end()
-
-
-def frame(event: Event) -> bytes:
-    """One event as the bytes of a server-sent event; only durable events have an id."""
-    place = b"id: %b\n" % event.id.encode() if event.id else b""
-    return b"%bevent: %b\ndata: %b\n\n" % (place, event.type.encode(), msgspec.json.encode(event))
-
-
-def _end_frame(pipeline: UUID) -> bytes:
-    source = f"/api/v1/pipelines/{pipeline}"
-    return frame(Event(id=None, source=source, type="end", subject=None, time=datetime.now(UTC), data={}))

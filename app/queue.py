@@ -41,7 +41,7 @@ IN_FLIGHT_MS = 10_000
 PRIORITY_BOOST_MS = 30_000
 """How much longer a stage must have waited to overtake one whose pipeline has one more point of priority."""
 STARVATION_MS = 300_000
-"""A job of the highest priority that has waited this long goes first, whatever its queue; others one boost a point later."""
+"""How long a job of the highest priority waits until it goes first, whatever its queue; others a boost longer a point."""
 STREAM_LENGTH = 100_000
 DISPATCH_BATCH = 500
 REDIS_AWAY = (RedisError, OSError)

@@ -161,6 +161,7 @@ class HeadwayWorker(Worker):
         """Stop what the beat says to stop, and hand back attempts that we know nothing of."""
         if beat.lost:
             self.lost()
+        self.leased.set()
         for reason, lease_tokens in ((Stop.CANCEL, beat.cancelled), (Stop.FENCED, beat.fenced)):
             for lease_token in lease_tokens:
                 if attempt := self.room.attempts.get(lease_token):

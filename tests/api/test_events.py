@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from app import broadcast, metrics
 from app.asgi import Server
 from app.embedded import start_valkey
+from app.subscription import FRAMES_MAX
 from schemas.event import LiveEvent, LiveType
 from schemas.stage import Hint
 
@@ -296,7 +297,7 @@ async def test_a_slow_client_keeps_nobody_waiting_and_misses_nothing(api, submit
             await queue.hint([Hint(0, pipeline["uuid"], 0, releasable=False)])
             assert ids(await quick.events(total)) == list(range(1, total + 1))
         watching = server.app.state.broadcaster._subscriptions[UUID(pipeline["uuid"])]
-        assert max(len(subscription._frames) for subscription in watching) == broadcast.FRAMES_MAX
+        assert max(len(subscription._frames) for subscription in watching) == FRAMES_MAX
         slow.settimeout(0)
         reader, writer = await asyncio.open_connection(sock=slow)
         seen = []
@@ -328,6 +329,20 @@ async def test_the_stream_of_a_pipeline_that_is_deleted_is_closed(client, submit
         assert (await client.delete(f"{BASE}/{pipeline['uuid']}")).status_code == 204
         assert await stream.rest() == []
     assert (await client.get(f"{BASE}/{pipeline['uuid']}/events", headers={"last-event-id": "1"})).status_code == 404
+
+
+async def test_a_pipeline_that_cannot_be_read_ends_its_own_streams_only(submit, follow, append, queue, pool):
+    healthy, broken = await submit(), await submit()
+    async with follow(healthy) as one, follow(broken) as two:
+        await one.event()
+        await two.event()
+        await pool.execute("ALTER TABLE events ALTER COLUMN type DROP NOT NULL")
+        await append(broken["uuid"])
+        await pool.execute("UPDATE events SET type = NULL WHERE seq = 2")
+        await append(healthy["uuid"])
+        await queue.hint([Hint(0, pipeline["uuid"], 0, releasable=False) for pipeline in (broken, healthy)])
+        assert await two.rest() == []
+        assert ids(await one.events(1)) == [2]
 
 
 async def test_open_streams_do_not_hold_up_a_shutdown(settings, serve):

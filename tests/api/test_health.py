@@ -6,6 +6,7 @@ import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
+from app.broadcast import Broadcaster
 from app.metrics import REGISTRY
 from app.services import workers
 
@@ -44,14 +45,16 @@ async def test_with_a_migration_missing_it_is_not_ready(client, pool):
     assert "0001_initial" in answer.json()["checks"]["postgres"]
 
 
-async def test_when_the_reader_of_events_broke_streams_end_and_it_is_not_ready(api, client, submit, monkeypatch):
-    server, _ = api
-    pipeline = await submit()
-    monkeypatch.setattr(server.app.state.broadcaster, "_read", None)
-    async with client.stream("GET", f"/api/v1/pipelines/{pipeline['uuid']}/events") as answer:
-        async for _ in answer.aiter_lines():
-            pass
-    answer = await client.get("/readyz")
+async def test_when_the_reader_of_events_breaks_streams_end_and_it_is_not_ready(settings, serve, monkeypatch):
+    async def broken(_):
+        raise RuntimeError
+
+    body = {"name": "n", "stages": [{"name": "a", "task": "learn"}]}
+    monkeypatch.setattr(Broadcaster, "_follow_connection", broken)
+    async with serve(settings) as (_, url), httpx2.AsyncClient(base_url=url) as client:
+        location = (await client.post("/api/v1/pipelines", json=body)).headers["location"]
+        assert (await client.get(f"{location}/events")).text == "retry: 2000\n\n"
+        answer = await client.get("/readyz")
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     assert answer.json()["checks"]["streams"] != "ok"
 

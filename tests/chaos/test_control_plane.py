@@ -1,6 +1,7 @@
 """API processes and schedulers come and go; nobody leads, and nothing is kept in them."""
 
 import asyncio
+import signal
 
 import pytest
 
@@ -73,3 +74,36 @@ async def test_a_stream_goes_on_at_another_api_process_without_a_gap_or_a_duplic
     assert is_gapless(seen)
     assert seen[-1].type == "pipeline.completed"
     assert len(durable(seen)) == 2 + 3 * 60 + 1
+
+
+async def test_every_process_is_replaced_in_turn_and_nobody_outside_notices(
+    headway: Headway, installation: Installation, oracle: Oracle
+):
+    """A rolling deploy, with two of each."""
+    installation.api()
+    installation.scheduler()
+    installation.worker()
+    installation.worker()
+    await installation.ready()
+    pipelines = []
+    stop = asyncio.Event()
+
+    async def use() -> None:
+        while not stop.is_set():
+            pipelines.append(await headway.submit(noop("a"), oracle.stage("b", "", depends_on=["a"]), noop("c", "b")))
+
+    using = asyncio.create_task(use())
+    for process in list(installation.processes):
+        role = process.name.partition("-")[0]
+        getattr(installation, role)()
+        await installation.ready()
+        process.send(signal.SIGTERM)
+        assert await process.ended() == 0
+    stop.set()
+    await using
+
+    assert len(pipelines) > 10
+    for pipeline in pipelines:
+        ended = await headway.ended(pipeline)
+        assert ended.status == "completed"
+        assert [stage.attempt for stage in ended.stages] == [1, 1, 1]

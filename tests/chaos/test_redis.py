@@ -1,6 +1,8 @@
 """Redis is emptied, killed, restarted: that costs seconds, never work."""
 
 import asyncio
+import signal
+import time
 
 import pytest
 import redis
@@ -46,7 +48,9 @@ async def test_redis_is_killed_and_comes_back_empty_and_no_worker_has_gone_deaf(
 ):
     worker = installation.worker()
     await installation.ready()
-    before = await headway.submit(oracle.stage("a", "say('runs'); wait_for('go')"), oracle.stage("b", "", depends_on=["a"]))
+    before = await headway.submit(
+        oracle.stage("a", "say('runs'); wait_for('go')"), oracle.stage("b", "", depends_on=["a"])
+    )
     await oracle.heard("runs")
 
     installation.lose_valkey()
@@ -74,3 +78,24 @@ async def test_a_cancel_reaches_its_worker_without_redis(headway: Headway, insta
 
     ended = await headway.ended(pipeline)
     assert (ended.status, stage_of(ended, "a").status) == ("cancelled", "cancelled")
+
+
+async def test_a_frozen_redis_holds_nobody_up(headway: Headway, installation: Installation, oracle: Oracle):
+    worker = installation.worker()
+    await installation.ready()
+    before = await headway.submit(oracle.stage("a", "say('runs'); wait_for('go')"), noop("b", "a"))
+    await oracle.heard("runs")
+
+    installation.valkey.process.send_signal(signal.SIGSTOP)
+    began = time.monotonic()
+    during = await headway.submit(noop("a"))
+    took_s = time.monotonic() - began
+    oracle.say("go")
+    await headway.event(before, "stage.completed", "a")
+    installation.valkey.process.send_signal(signal.SIGCONT)
+
+    assert took_s < 2
+    for pipeline in (before, during):
+        assert (await headway.ended(pipeline)).status == "completed"
+    assert await installation.query("SELECT state FROM workers") == [("live",)]
+    assert worker.is_running

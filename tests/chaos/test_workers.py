@@ -2,9 +2,8 @@
 
 import asyncio
 import json
-import re
 import signal
-import time
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 from tests.chaos.proxy import wire
 from tests.support.installation import Headway, Installation, is_gapless, noop, stage_of
 from tests.support.processes import Oracle, Watched, below
+from workers.lease import EXIT_SILENT_LOOP
 
 pytestmark = pytest.mark.chaos
 
@@ -130,6 +130,35 @@ async def test_a_worker_without_postgres_warns_and_then_kills_its_stages_before_
         assert (again.started_at - again.queued_at).total_seconds() < 5, "the one that is cut off has taken it"
         proxy.mend()
         assert await cut_off.ended(within_s=3) == 1
+
+
+async def test_a_worker_whose_event_loop_is_blocked_ends_itself_and_its_stages(
+    headway: Headway, installation: Installation, oracle: Oracle
+):
+    blocked = installation.start("worker", sys.executable, str(Path(__file__).with_name("blocking_worker.py")))
+    await installation.ready()
+    beside = await headway.submit(oracle.stage("beside", "say('runs'); attempt == 1 and forever()"))
+    process = Watched([(await oracle.heard("runs")).pid])
+
+    await headway.submit(noop("a", sleep_s=600) | {"task": "block"})
+
+    assert await blocked.ended() == EXIT_SILENT_LOOP
+    await process.gone(within_s=2)
+    assert "the event loop is blocked" in blocked.log.read_text()
+    installation.worker()
+    assert (await headway.ended(beside)).status == "completed"
+
+
+async def test_a_loop_that_is_blocked_for_a_moment_costs_nothing(
+    headway: Headway, installation: Installation, oracle: Oracle
+):
+    worker = installation.start("worker", sys.executable, str(Path(__file__).with_name("blocking_worker.py")))
+    await installation.ready()
+
+    pipeline = await headway.run(noop("a", sleep_s=0.5) | {"task": "block"})
+
+    assert pipeline.status == "completed"
+    assert worker.is_running
 
 
 async def test_a_stage_that_kills_its_workers_is_quarantined_and_the_others_go_on(

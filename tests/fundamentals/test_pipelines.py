@@ -1,7 +1,7 @@
 """What a pipeline is: stages that run when those they depend on have completed, and events that tell of it."""
 
 from tests.support.installation import Headway, Installation, durable, is_gapless, noop, stage_of
-from tests.support.processes import Oracle
+from tests.support.processes import Oracle, until
 
 
 async def test_a_pipeline_runs_from_create_over_start_to_completed(headway: Headway):
@@ -101,7 +101,9 @@ async def test_a_reference_that_leads_nowhere_at_run_time_is_not_tried_again(hea
         assert wait.error["code"] == "param_invalid"
 
 
-async def test_a_free_slot_goes_to_the_queue_of_the_highest_priority(headway: Headway, oracle: Oracle):
+async def test_a_free_slot_goes_to_the_queue_of_the_highest_priority(
+    headway: Headway, installation: Installation, oracle: Oracle
+):
     def stage(queue: str) -> dict[str, object]:
         return oracle.stage("only", f"say({queue!r})", queue=queue)
 
@@ -111,6 +113,7 @@ async def test_a_free_slot_goes_to_the_queue_of_the_highest_priority(headway: He
     await oracle.heard("busy", times=2)
     queues = ["maintenance", "preprocessing", "default", "evaluation", "training"]
     pipelines = [await headway.submit(stage(queue)) for queue in queues]
+    await until(lambda: installation.jobs_waiting() == 5, "not all were dispatched")
 
     oracle.say("go")
 
@@ -121,7 +124,9 @@ async def test_a_free_slot_goes_to_the_queue_of_the_highest_priority(headway: He
     assert (await headway.ended(blockers)).status == "completed"
 
 
-async def test_in_a_queue_the_pipeline_of_the_higher_priority_goes_first(headway: Headway, oracle: Oracle):
+async def test_in_a_queue_the_pipeline_of_the_higher_priority_goes_first(
+    headway: Headway, installation: Installation, oracle: Oracle
+):
     blockers = await headway.submit(
         oracle.stage("first", "say('busy'); wait_for('go')"), oracle.stage("second", "say('busy'); wait_for('end')")
     )
@@ -130,6 +135,7 @@ async def test_in_a_queue_the_pipeline_of_the_higher_priority_goes_first(headway
         await headway.submit(oracle.stage("only", f"say('priority-{priority}')"), priority=priority)
         for priority in (1, 10, 5)
     ]
+    await until(lambda: installation.jobs_waiting() == 3, "not all were dispatched")
 
     oracle.say("go")
 
@@ -153,9 +159,7 @@ async def test_a_deleted_pipeline_leaves_neither_rows_nor_artifacts(
 
     await headway.delete(pipeline.uuid)
 
-    left = [
-        await installation.query(f"SELECT FROM {table} WHERE pipeline_id = $1", rows[0]["id"]) for table in tables
-    ]
+    left = [await installation.query(f"SELECT FROM {table} WHERE pipeline_id = $1", rows[0]["id"]) for table in tables]
     assert left == [[]] * len(tables)
     assert not installation.artifacts(pipeline, "a").parents[1].exists()
     assert installation.artifacts(kept, "a").is_dir()

@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+import redis
 
 from app import launch
 from app.client import ApiError, Client, Unreachable
@@ -28,6 +29,7 @@ from tests.support import processes
 from tests.support.processes import LOOK_AGAIN_S, WITHIN_S, Process
 
 ROOT = Path(__file__).parents[2]
+HEADWAY = (sys.executable, "-m", "app.cli")
 TIMINGS = {
     "lease_timeout_s": 3,
     "heartbeat_interval_s": 1,
@@ -93,26 +95,26 @@ class Installation:
 
     def api(self, **settings: object) -> Process:
         """Start an API process behind ``url``."""
-        return self._start("api", "--fd", str(self._listening.fileno()), **settings)
+        return self.start("api", *HEADWAY, "api", "--fd", str(self._listening.fileno()), **settings)
 
     def scheduler(self, **settings: object) -> Process:
         """Start a scheduler."""
-        return self._start("scheduler", **settings)
+        return self.start("scheduler", *HEADWAY, "scheduler", **settings)
 
     def worker(self, **settings: object) -> Process:
         """Start a worker."""
-        return self._start("worker", **settings)
+        return self.start("worker", *HEADWAY, "worker", **settings)
 
-    def _start(self, role: str, *arguments: str, **settings: object) -> Process:
+    def start(self, role: str, *program: str, **settings: object) -> Process:
+        """Start a process with the settings of this installation, and of its own."""
         name = f"{role}-{next(self._numbers)}"
-        program = [sys.executable, "-m", "app.cli", role, *arguments]
         servers = {"database_url": self.postgres.url, "redis_url": self.valkey.url, "data_dir": self.data_dir}
         environment = {name: value for name, value in os.environ.items() if not name.startswith("HEADWAY_")}
         for setting, value in {**servers, "log_format": "json", **self.settings, **settings}.items():
             environment[f"HEADWAY_{setting.upper()}"] = str(value)
         process = processes.start(
             name,
-            launch.command(program, signal=signal.SIGKILL),
+            launch.command([*program], signal=signal.SIGKILL),
             self.directory / f"{name}.log",
             cwd=ROOT,
             env=environment,
@@ -147,6 +149,11 @@ class Installation:
             return await connection.fetch(statement, *arguments)
         finally:
             await connection.close()
+
+    def jobs_waiting(self) -> int:
+        """How many jobs lie on the queues in Redis."""
+        with redis.Redis.from_url(self.valkey.url) as client:
+            return sum(client.zcard(key) for key in client.scan_iter("headway:queue:*"))
 
     def runner_of(self, stage: Stage) -> Process:
         """The worker process that runs a stage, or ran it last."""
