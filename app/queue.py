@@ -13,16 +13,20 @@ The bodies are arq's, under arq's own ``arq:job:`` keys, packed with MessagePack
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+import re
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
 import msgspec
+import structlog
 from arq.connections import ArqRedis
-from arq.jobs import deserialize_job_raw, serialize_job
+from arq.jobs import SerializationError, deserialize_job_raw, serialize_job
 from msgspec import Struct
 from redis.asyncio import ConnectionPool, RedisError
+from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import BusyLoadingError
@@ -33,15 +37,22 @@ from app.errors import SetupError
 from schemas.event import LiveEvent
 from schemas.limits import PRIORITY_MAX
 from schemas.queue import Queue, Slot
-from schemas.stage import Hint, QueuedStage
+from schemas.stage import Hint, QueuedStage, Transition
+
+log = structlog.get_logger()
 
 STAGE_FUNCTION = "run_stage"
+JOB_ID = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}:[0-9]{1,9}")
+BODY_PREFIX = b"arq:job:"
+ENQUEUE, CLAIM, PUT_BACK = (
+    (files("app") / "lua" / f"{name}.lua").read_text("utf-8") for name in ("enqueue", "claim", "put_back")
+)
 BODY_LIFETIME_MS = 30 * 86_400 * 1000
 IN_FLIGHT_MS = 10_000
 PRIORITY_BOOST_MS = 30_000
 """How much longer a stage must have waited to overtake one whose pipeline has one more point of priority."""
 STARVATION_MS = 300_000
-"""How long a job of the highest priority waits until it goes first, whatever its queue; others a boost longer a point."""
+"""A job of the highest priority that waited so long goes first, whatever its queue; others one boost a point later."""
 STREAM_LENGTH = 100_000
 DISPATCH_BATCH = 500
 REDIS_AWAY = (RedisError, OSError)
@@ -90,10 +101,7 @@ class JobQueue:
         self.redis = redis
         self.prefix = prefix
         self._in_flight, self._homes = self._key("inflight"), self._key("homes")
-        self._enqueue, self._claim, self._put_back = (
-            redis.register_script((files("app") / "lua" / f"{name}.lua").read_text("utf-8"))
-            for name in ("enqueue", "claim", "put_back")
-        )
+        self._enqueue, self._claim, self._put_back = map(redis.register_script, (ENQUEUE, CLAIM, PUT_BACK))
 
     def _key(self, *parts: str) -> str:
         return ":".join((self.prefix, *parts))
@@ -105,13 +113,20 @@ class JobQueue:
 
     async def dispatch(self, stages: Sequence[QueuedStage]) -> int:
         """Put queued stages on their queues, idempotently; return how many were not there."""
-        added = 0
+        return sum([await self._enqueue(keys=[self._in_flight], args=batch) for batch in self._batches(stages)])
+
+    async def announce(self, transition: Transition) -> None:
+        """After a commit, in one round trip: dispatch what it queued and say on the event stream what has news."""
+        pipe = self.redis.pipeline(transaction=False)
+        for batch in self._batches(transition.queued):
+            pipe.eval(ENQUEUE, 1, self._in_flight, *batch)
+        self._add_hints(pipe, transition.hints)
+        await pipe.execute()
+
+    def _batches(self, stages: Sequence[QueuedStage]) -> Iterator[list[Any]]:
         for start in range(0, len(stages), DISPATCH_BATCH):
-            arguments: list[Any] = [BODY_LIFETIME_MS]
-            for stage in stages[start : start + DISPATCH_BATCH]:
-                arguments += self._entry(stage)
-            added += await self._enqueue(keys=[self._in_flight], args=arguments)
-        return added
+            entries = map(self._entry, stages[start : start + DISPATCH_BATCH])
+            yield [BODY_LIFETIME_MS, *chain.from_iterable(entries)]
 
     def _entry(self, stage: QueuedStage) -> tuple[str, str, str, float, bytes]:
         queued_at_ms = int(stage.queued_at.timestamp() * 1000)
@@ -140,21 +155,31 @@ class JobQueue:
             for queue in queues:
                 arguments += [self._key("queue", queue, slot), self._key("wake", queue, slot)]
         popped = await self._claim(keys=[self._in_flight, self._homes], args=arguments)
-        return [self._job(*popped[i : i + 3]) for i in range(0, len(popped), 3)]
+        jobs = [_read_job(*popped[i : i + 3]) for i in range(0, len(popped), 3)]
+        if None in jobs:
+            await self._drop_garbage(popped[::3])
+        return [job for job in jobs if job is not None]
 
-    @staticmethod
-    def _job(job_id: bytes, body: bytes, score: bytes) -> Job:
-        function, *_ = deserialize_job_raw(body, deserializer=msgspec.msgpack.decode)
-        return Job(job_id.decode(), function, float(score))
+    async def _drop_garbage(self, job_ids: Sequence[bytes]) -> None:
+        """Remove what nobody here has written; it would come back again and again."""
+        garbage = [job_id.decode(errors="replace") for job_id in job_ids if not JOB_ID.fullmatch(job_id)]
+        log.warning("garbage_in_queue", entries=garbage[:10], count=len(garbage))
+        pipe = self.redis.pipeline(transaction=False)
+        self._add_settled(pipe, job_ids)
+        await pipe.execute()
 
-    async def settle(self, jobs: Iterable[Job]) -> None:
-        """Postgres has answered for these jobs: they are no longer in flight."""
-        if ids := [job.id for job in jobs]:
-            pipe = self.redis.pipeline(transaction=False)
-            pipe.zrem(self._in_flight, *ids)
-            pipe.hdel(self._homes, *ids)
-            pipe.delete(*(f"arq:job:{job_id}" for job_id in ids))
-            await pipe.execute()
+    async def settle(self, jobs: Iterable[Job], hints: Iterable[Hint] = ()) -> None:
+        """Postgres has answered for these jobs: they are no longer in flight. Hints go along in the same round trip."""
+        pipe = self.redis.pipeline(transaction=False)
+        self._add_settled(pipe, [job.id.encode() for job in jobs])
+        self._add_hints(pipe, hints)
+        await pipe.execute()
+
+    def _add_settled(self, pipe: Pipeline, job_ids: Sequence[Any]) -> None:
+        if job_ids:
+            pipe.zrem(self._in_flight, *job_ids)
+            pipe.hdel(self._homes, *job_ids)
+            pipe.delete(*(BODY_PREFIX + job_id for job_id in job_ids))
 
     async def put_back(self, jobs: Iterable[Job]) -> None:
         """Return jobs to their queues at their old place."""
@@ -175,13 +200,14 @@ class JobQueue:
 
     async def hint(self, hints: Iterable[Hint]) -> None:
         """Say on the event stream that these pipelines have news."""
-        pipe = self.redis.pipeline(transaction=False)
+        await self.announce(Transition(hints=list(hints)))
+
+    def _add_hints(self, pipe: Pipeline, hints: Iterable[Hint]) -> None:
         for hint in hints:
             fields: dict[Any, Any] = {"i": hint.pipeline_id, "p": str(hint.pipeline), "s": hint.seq}
             if hint.releasable:
                 fields["r"] = 1
             pipe.xadd(self._key("events"), fields, maxlen=STREAM_LENGTH, approximate=True)
-        await pipe.execute()
 
     async def tell(self, events: Iterable[LiveEvent]) -> None:
         """Pass on what running stages report, for whoever watches just now."""
@@ -220,6 +246,15 @@ class JobQueue:
 
     async def _run_id(self) -> bytes:
         return str((await self.redis.info("server"))["run_id"]).encode()
+
+
+def _read_job(job_id: bytes, body: bytes, score: bytes) -> Job | None:
+    """Read a popped entry; None if it is not of our making. Nothing in it is trusted, and nothing is unpickled."""
+    try:
+        function, *_ = deserialize_job_raw(body, deserializer=msgspec.msgpack.decode)
+    except (SerializationError, TypeError):
+        return None
+    return Job(job_id.decode(), function, float(score)) if JOB_ID.fullmatch(job_id) else None
 
 
 async def require_noeviction(redis: ArqRedis) -> None:

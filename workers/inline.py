@@ -1,6 +1,7 @@
 """Run an inline task: an async function of light I/O in the worker's own event loop."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ from workers.tasks import Task, TaskContext
 
 
 async def run_inline(room: Room, attempt: Attempt, task: Task, params: Any, reporter: Reporter) -> Ending:
-    """Run the function to its end, or until it is stopped."""
+    """Run the function to its end, or until it is stopped. One that swallows its cancellation cannot be stopped."""
     assert task.run is not None
     claim = attempt.claim
     context = TaskContext(
@@ -27,26 +28,36 @@ async def run_inline(room: Room, attempt: Attempt, task: Task, params: Any, repo
         pool=room.pool,
         data_dir=room.settings.data_dir,
     )
-    working = asyncio.ensure_future(task.run(context, params))
-    stopping = asyncio.create_task(attempt.stopped())
-    done, _ = await asyncio.wait({working, stopping}, timeout=claim.timeout_s, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if not done:
-        attempt.stop(Stop.TIMEOUT)
-    if not working.done():
-        working.cancel()
-        # A function that swallows its cancellation is given up after the grace; it cannot be killed.
-        await asyncio.wait({working}, timeout=room.settings.cancel_grace_s)
-    await reporter.close()
-    return _ending(working)
-
-
-def _ending(working: asyncio.Future[Any]) -> Ending:
-    if not working.done() or working.cancelled():
+    if attempt.stop_reason is not None:
         return Ending(Outcome.CANCELLED)
-    if error := working.exception():
-        return Ending.failed("task_error", f"{type(error).__name__}: {error}", retryable=True)
-    result = msgspec.to_builtins(working.result(), str_keys=True)
+    limit = asyncio.timeout(claim.timeout_s)
+    attempt.on_stop = _cancel_this()
+    try:
+        async with limit:
+            result = await task.run(context, params)
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever it raises is its outcome
+        if limit.expired():
+            attempt.stop(Stop.TIMEOUT)
+        return _failed(error)
+    finally:
+        attempt.on_stop = None
+        await reporter.close()
+    return _ended(msgspec.to_builtins(result, str_keys=True))
+
+
+def _cancel_this() -> Callable[[], object]:
+    working = asyncio.current_task()
+    assert working is not None
+    return working.cancel
+
+
+def _failed(error: BaseException) -> Ending:
+    if isinstance(error, asyncio.CancelledError):
+        return Ending(Outcome.CANCELLED)
+    return Ending.failed("task_error", f"{type(error).__name__}: {error}")
+
+
+def _ended(result: Any) -> Ending:
     if problem := check_result(result):
         return Ending.failed("result_invalid", problem, retryable=False)
     return Ending.completed(result)

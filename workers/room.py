@@ -1,6 +1,7 @@
 """What the parts of one worker process share."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
@@ -34,6 +35,7 @@ class Attempt:
 
     claim: Claim
     stop_reason: Stop | None = None
+    on_stop: Callable[[], object] | None = None
     _stopped: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -46,6 +48,8 @@ class Attempt:
         if self.stop_reason is None or RANK[reason] > RANK[self.stop_reason]:
             self.stop_reason = reason
             self._stopped.set()
+            if self.on_stop is not None:
+                self.on_stop()
 
     async def stopped(self, after: Stop | None = None) -> Stop:
         """Wait for a reason to stop that outranks ``after``."""

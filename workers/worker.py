@@ -32,7 +32,6 @@ from workers import contract
 from workers.completer import Completer
 from workers.data_dir import require_data_dir
 from workers.lease import KILL_SHARE, Lease
-from workers.publish import publish_hints
 from workers.room import Attempt, Room, Stop
 from workers.stage import StageRunner
 from workers.tasks import BUILT_IN, task_type
@@ -95,9 +94,11 @@ class HeadwayWorker(Worker):
                     await self._either(self.leased.wait())
                 elif free <= 0:
                     await self._either(self.slot_freed[slot].wait())
-                elif jobs := await self.room.queue.claim({slot: free}, self.queues):
+                    continue
+                jobs = await self.room.queue.claim({slot: free}, self.queues)
+                if jobs:
                     await self._start(slot, jobs)
-                else:
+                if len(jobs) < free:  # the queues were empty then; who adds to one since has set a marker
                     timeout_s = WAIT_S * random.uniform(0.8, 1.2)
                     await self._either(self.waiting.wait([slot], self.queues, timeout_s))
             except REDIS_AWAY as error:
@@ -124,9 +125,8 @@ class HeadwayWorker(Worker):
             running.add_done_callback(lambda task: self._free(slot, task))
         locked = set(chain.from_iterable(answer.locked))
         with suppress(*REDIS_AWAY):  # what stays in flight returns to its queue, and is refused at its next claim
-            await self.room.queue.settle(job for job in jobs if job.stage not in locked)
+            await self.room.queue.settle((job for job in jobs if job.stage not in locked), answer.hints)
             await self.room.queue.put_back(job for job in jobs if job.stage in locked)
-        await publish_hints(self.room.queue, answer.hints)
         if answer.worker_lost:
             self.lost()
 

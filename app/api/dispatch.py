@@ -21,8 +21,7 @@ async def after_commit(state: ApiState, transition: Transition, *, cancelling: b
     """
     try:
         async with asyncio.timeout(TIMEOUT_S):
-            await state.queue.dispatch(transition.queued)
-            await state.queue.hint(transition.hints)
+            await state.queue.announce(transition)
             if cancelling:
                 await state.queue.call_for_beats()
     except REDIS_AWAY as error:  # TimeoutError included

@@ -11,6 +11,7 @@ from app.scheduler.releaser import Releaser
 GROUP = "schedulers"
 READ_COUNT = 1_000
 BLOCK_MS = 2_000
+DIGITS = 19  # of a number that is too long for a pipeline's id
 log = structlog.get_logger()
 
 
@@ -41,11 +42,15 @@ class Completions:
 
     async def _join(self) -> int:
         """Make the group anew, after FLUSHALL say, and catch up with what was said meanwhile."""
-        await self.redis.xgroup_create(self.stream, GROUP, id="$", mkstream=True)
-        log.info("event_group_created", stream=self.stream)
+        try:
+            await self.redis.xgroup_create(self.stream, GROUP, id="$", mkstream=True)
+            log.info("event_group_created", stream=self.stream)
+        except ResponseError as error:
+            if "BUSYGROUP" not in str(error):  # another scheduler was faster
+                raise
         return await self.releaser.run_once()
 
 
 def _releasable(answer: list[Any]) -> set[int]:
     messages = [fields for _, found in answer or [] for _, fields in found if b"r" in fields]
-    return {int(fields[b"i"]) for fields in messages if fields.get(b"i", b"").isdigit()}
+    return {int(number) for fields in messages if (number := fields.get(b"i", b"")).isdigit() and len(number) < DIGITS}

@@ -43,7 +43,6 @@ class Releaser:
 async def announce(queue: JobQueue, transition: Transition) -> None:
     """Dispatch and hint what has been committed; what does not reach Redis is found by the sweep and by polling."""
     try:
-        await queue.dispatch(transition.queued)
-        await queue.hint(transition.hints)
+        await queue.announce(transition)
     except REDIS_AWAY as error:
         log.warning("redis_away", error=str(error), queued=len(transition.queued))

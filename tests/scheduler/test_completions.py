@@ -5,7 +5,6 @@ import asyncio
 import pytest
 
 import app.scheduler.completions
-from app.queue import JobQueue, open_redis
 from app.scheduler.completions import Completions
 from app.scheduler.releaser import Releaser
 from tests.support.jobs import pop
@@ -87,27 +86,23 @@ async def test_after_flushall_it_joins_anew_and_catches_up(pool, queue, redis, c
 
 async def test_a_flushall_while_it_waits_is_noticed(pool, queue, redis, completions, monkeypatch):
     monkeypatch.setattr(app.scheduler.completions, "BLOCK_MS", 4_000)
-    pipeline = await submit(pool, CHAIN)
     waiting = asyncio.create_task(completions.run_once())
     await until(lambda: _blocked(redis))
-    await complete(pool, queue, pipeline, "a")
-    await waiting
-    waiting = asyncio.create_task(completions.run_once())
-    await until(lambda: _blocked(redis))
+    pipeline, worker = await submit(pool, CHAIN), await a_worker(pool)
+    await worker.complete(pipeline, "a")
     await redis.flushall()
-    await waiting
-    assert (await redis.xinfo_groups(STREAM))[0]["name"] == b"schedulers"
+    assert await waiting == 1
+    assert (await pipeline.stage("b"))["status"] == "queued"
+    assert [group["name"] for group in await redis.xinfo_groups(STREAM)] == [b"schedulers"]
 
 
 async def _blocked(redis):
     return (await redis.info("clients"))["blocked_clients"] > 0
 
 
-async def test_two_schedulers_that_join_at_once_both_succeed(pool, queue, valkey):
-    other = open_redis(valkey.url)
-    duties = [a_duty(pool, queue), a_duty(pool, JobQueue(other))]
+async def test_two_schedulers_that_join_at_once_both_succeed(pool, queue):
+    duties = [a_duty(pool, queue), a_duty(pool, queue)]
     assert await asyncio.gather(*(duty._join() for duty in duties)) == [0, 0]
-    await other.aclose()
 
 
 async def test_a_hint_is_heard_by_one_of_many_schedulers(pool, queue, completions):

@@ -113,6 +113,7 @@ class Installation:
         for setting, value in {**servers, "log_format": "json", **self.settings, **settings}.items():
             environment[f"HEADWAY_{setting.upper()}"] = str(value)
         process = processes.start(
+            role,
             name,
             launch.command([*program], signal=signal.SIGKILL),
             self.directory / f"{name}.log",
@@ -139,7 +140,7 @@ class Installation:
         return False
 
     async def _have_leases(self, started: list[Process]) -> bool:
-        workers = {process.pid for process in started if process.name.startswith("worker")}
+        workers = {process.pid for process in started if process.role == "worker"}
         return workers <= {_pid(row["name"]) for row in await self.query(LIVE_WORKERS)}
 
     async def query(self, statement: str, *arguments: object) -> list[asyncpg.Record]:

@@ -144,8 +144,9 @@ def _parent(entry: Path) -> int:
 
 @dataclass(frozen=True)
 class Process:
-    """One process of an installation."""
+    """One process of an installation; ``role`` is ``api``, ``scheduler`` or ``worker``."""
 
+    role: str
     name: str
     program: subprocess.Popen[bytes]
     log: Path
@@ -180,10 +181,10 @@ class Process:
         return [line for line in lines if line.get("event") == event]
 
 
-def start(name: str, program: Sequence[str], log: Path, **options: Any) -> Process:
+def start(role: str, name: str, program: Sequence[str], log: Path, **options: Any) -> Process:
     """Start a process in a session of its own, with everything that it says in ``log``."""
     with log.open("ab") as output:
         started = subprocess.Popen(
             program, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, **options
         )
-    return Process(name, started, log)
+    return Process(role, name, started, log)
