@@ -73,7 +73,7 @@ async def redis(valkey: EmbeddedServer) -> AsyncIterator[ArqRedis]:
     redis = open_redis(valkey.url)
     await redis.flushall()
     yield redis
-    await redis.aclose()
+    await redis.aclose(close_connection_pool=True)
 
 
 @pytest.fixture

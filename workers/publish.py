@@ -12,6 +12,8 @@ from app.queue import REDIS_AWAY, JobQueue
 from schemas.event import LiveEvent, LiveType
 from schemas.stage import Claim, Hint
 
+HINT_TIMEOUT_S = 0.25
+"""Outcomes wait behind hints, and no outcome is to wait for a Redis that hangs."""
 LIVE_INTERVAL_S = 1.0
 log = structlog.get_logger()
 
@@ -19,9 +21,10 @@ log = structlog.get_logger()
 async def publish_hints(queue: JobQueue, hints: Iterable[Hint]) -> None:
     """Tell schedulers and event streams where there is news; the sweep and their polling make up for a loss."""
     try:
-        await queue.hint(hints)
-    except REDIS_AWAY as error:
-        log.warning("hint_lost", error=str(error))
+        async with asyncio.timeout(HINT_TIMEOUT_S):
+            await queue.hint(hints)
+    except REDIS_AWAY as error:  # TimeoutError included
+        log.warning("hint_lost", error=type(error).__name__)
 
 
 class LiveReports:

@@ -258,8 +258,8 @@ async def run(settings: Settings) -> int:
         room = Room(uuid4(), settings, pool, JobQueue(redis, settings.redis_prefix), BUILT_IN)
         return await _serve(room, JobQueue(blocking, settings.redis_prefix), queues)
     finally:
-        await redis.aclose()
-        await blocking.aclose()
+        await redis.aclose(close_connection_pool=True)
+        await blocking.aclose(close_connection_pool=True)
         pool.terminate()
 
 

@@ -149,7 +149,7 @@ async def _redis(url: str) -> Check:
     except REDIS_AWAY as error:
         return Check("redis", "fail", f"does not answer: {error}", "Is it running, and is HEADWAY_REDIS_URL right?")
     finally:
-        await redis.aclose()
+        await redis.aclose(close_connection_pool=True)
     detail = f"speaks Redis {version}; evicts nothing"
     if not persistence.get("aof_enabled"):
         return Check(

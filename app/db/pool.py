@@ -21,6 +21,7 @@ UNREACHABLE = (
     OSError,  # TimeoutError included
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # as when its connection is cut in the middle of an answer
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.TransactionRollbackError,

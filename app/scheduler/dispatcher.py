@@ -26,7 +26,8 @@ class Dispatcher:
         if await self.queue.is_complete():
             return await self._page(MIN_AGE_S)
         log.info("redis_is_new", doing="dispatch all queued stages")
-        self._after, added = stages.FIRST, await self._page(0)
+        self._after = stages.FIRST
+        added = await self._page(0)
         while self._after != stages.FIRST:
             added += await self._page(0)
         await self.queue.mark_complete()

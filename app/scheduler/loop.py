@@ -98,7 +98,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             await require_noeviction(redis)
         await _work(settings, stop, pool, JobQueue(redis, settings.redis_prefix))
     finally:
-        await redis.aclose()
+        await redis.aclose(close_connection_pool=True)
         pool.terminate()
 
 

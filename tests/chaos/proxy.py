@@ -55,8 +55,7 @@ class Proxy:
 
 @asynccontextmanager
 async def wire(url: str, directory: Path) -> AsyncIterator[Proxy]:
-    """A proxy in front of the Postgres at ``url``; connect to its own ``url``."""
-    directory.mkdir()
+    """A proxy in front of the Postgres at ``url``, with its socket in ``directory``; connect to its own ``url``."""
     proxy = Proxy(url, directory)
     server = await asyncio.start_unix_server(proxy.connect, directory / SOCKET)
     try:

@@ -1,8 +1,8 @@
 """Redis is emptied, killed, restarted: that costs seconds, never work."""
 
-import asyncio
 import signal
 import time
+from functools import partial
 
 import pytest
 import redis
@@ -12,7 +12,7 @@ from tests.support.processes import Oracle, until
 
 pytestmark = pytest.mark.chaos
 
-COMPLETED = "SELECT count(*) FROM stages WHERE status = 'completed'"
+COMPLETED = "SELECT count(*) >= $1 FROM stages WHERE status = 'completed'"
 ATTEMPTS = "SELECT DISTINCT status, attempt FROM stages"
 
 
@@ -31,8 +31,7 @@ async def test_redis_is_emptied_again_and_again_in_the_middle_of_a_run(
     pipelines = [await headway.submit(*chain) for _ in range(20)]
     pipelines += [await headway.submit(oracle.stage("a", "say('ran')"), noop("b", "a")) for _ in range(5)]
     for done in (5, 50, 100, 150, 190):
-        while (await installation.query(COMPLETED))[0]["count"] < done:
-            await asyncio.sleep(0.01)
+        await until(partial(installation.value, COMPLETED, done), f"not even {done} stages have completed")
         flushall(installation)
 
     for pipeline in pipelines:
@@ -81,21 +80,22 @@ async def test_a_cancel_reaches_its_worker_without_redis(headway: Headway, insta
 
 
 async def test_a_frozen_redis_holds_nobody_up(headway: Headway, installation: Installation, oracle: Oracle):
-    worker = installation.worker()
+    installation.worker()
     await installation.ready()
-    before = await headway.submit(oracle.stage("a", "say('runs'); wait_for('go')"), noop("b", "a"))
-    await oracle.heard("runs")
+    first, second = [oracle.stage(name, f"say('runs'); wait_for('go-{name}')") for name in ("first", "second")]
+    before = await headway.submit(first, second, noop("after", "first", "second"))
+    await oracle.heard("runs", times=2)
 
     installation.valkey.process.send_signal(signal.SIGSTOP)
     began = time.monotonic()
     during = await headway.submit(noop("a"))
+    for name in ("first", "second"):
+        oracle.say(f"go-{name}")
+        await headway.event(before, "stage.completed", name)
     took_s = time.monotonic() - began
-    oracle.say("go")
-    await headway.event(before, "stage.completed", "a")
     installation.valkey.process.send_signal(signal.SIGCONT)
 
-    assert took_s < 2
+    assert took_s < 8  # two polls of the event stream, and a machine that may be busy
     for pipeline in (before, during):
         assert (await headway.ended(pipeline)).status == "completed"
     assert await installation.query("SELECT state FROM workers") == [("live",)]
-    assert worker.is_running

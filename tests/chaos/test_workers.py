@@ -1,10 +1,10 @@
 """Workers die, sleep, lose Postgres, or are killed by what they run; their stages go on elsewhere."""
 
-import asyncio
 import json
 import signal
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 
 from tests.chaos.proxy import wire
 from tests.support.installation import Headway, Installation, is_gapless, noop, stage_of
-from tests.support.processes import Oracle, Watched, below
+from tests.support.processes import Oracle, Watched, below, until
 from workers.lease import EXIT_SILENT_LOOP
 
 pytestmark = pytest.mark.chaos
@@ -26,7 +26,7 @@ TRAINING = [
     },
 ]
 NEWEST_CHECKPOINT = "SELECT path, step FROM checkpoints ORDER BY step DESC LIMIT 1"
-IN_TIME = "SELECT lease_expires_at > clock_timestamp() AS in_time FROM workers WHERE name LIKE '%:' || $1"
+IN_TIME = "SELECT lease_expires_at > clock_timestamp() FROM workers WHERE name LIKE '%:' || $1"
 
 
 async def test_a_killed_workers_training_goes_on_elsewhere_from_its_last_checkpoint(
@@ -36,8 +36,7 @@ async def test_a_killed_workers_training_goes_on_elsewhere_from_its_last_checkpo
     installation.worker()
     await installation.ready()
     pipeline = await headway.submit(*TRAINING)
-    while not (await installation.query("SELECT FROM checkpoints WHERE step > 0 OFFSET 2")):
-        await asyncio.sleep(0.1)
+    await until(partial(installation.value, "SELECT count(*) > 2 FROM checkpoints"), "there are no checkpoints")
     worker = installation.runner_of(await headway.stage(pipeline, "train"))
     processes = Watched(below(worker.pid))
 
@@ -108,7 +107,7 @@ async def test_a_worker_without_postgres_warns_and_then_kills_its_stages_before_
     headway: Headway, installation: Installation, oracle: Oracle, tmp_path: Path, record_property: Any
 ):
     code = "signal.signal(signal.SIGTERM, lambda *_: say('warned')); say('runs'); attempt > 1 or [forever()]"
-    async with wire(installation.postgres.url, tmp_path / "wire") as proxy:
+    async with wire(installation.postgres.url, tmp_path) as proxy:
         cut_off = installation.worker(database_url=proxy.url)
         await installation.ready()
         pipeline = await headway.submit(oracle.stage("a", code))
@@ -117,7 +116,7 @@ async def test_a_worker_without_postgres_warns_and_then_kills_its_stages_before_
         proxy.cut()
 
         await process.gone(within_s=10)
-        in_time = (await installation.query(IN_TIME, str(cut_off.pid)))[0]["in_time"]
+        in_time = await installation.value(IN_TIME, str(cut_off.pid))
         assert oracle.lines(word="warned") != []
         assert in_time
         installation.worker()

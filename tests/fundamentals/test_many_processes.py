@@ -80,5 +80,4 @@ async def test_a_long_training_goes_on_elsewhere_from_its_checkpoint_when_its_wo
     assert (train.status, train.attempt) == ("completed", 2)
     assert installation.runner_of(train) is not worker
     assert "resumed from" in (installation.artifacts(ended, "train", 2) / "log.txt").read_text()
-    failures = await installation.query("SELECT failures FROM stages WHERE uuid = $1", train.task_id)
-    assert failures[0]["failures"] == 0
+    assert await installation.value("SELECT failures FROM stages WHERE uuid = $1", train.task_id) == 0

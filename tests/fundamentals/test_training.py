@@ -59,11 +59,12 @@ async def test_a_program_of_the_users_own_trains_through_the_run_contract(
                 print(json.dumps(line), file=events)
 
         for step in range(1, 4):
+            measured = {"loss": params["config"]["loss"] / step}
             report(type="progress", step=step, total=3)
-            report(type="metrics", step=step, values={"loss": params["config"]["loss"] / step})
+            report(type="metrics", step=step, values=measured)
             checkpoint = pathlib.Path(os.environ["HEADWAY_CHECKPOINT_DIR"], f"step-{step}")
             checkpoint.write_text("weights")
-            report(type="checkpoint", path=str(checkpoint), step=step, metrics={"loss": params["config"]["loss"] / step})
+            report(type="checkpoint", path=str(checkpoint), step=step, metrics=measured)
         report(type="result", values={"best_checkpoint": str(checkpoint), "trees": 7, "data": params["dataset"]})
         """)
     )

@@ -17,7 +17,7 @@ async def blocking(valkey):
     """A second client, for calls that wait."""
     client = open_redis(valkey.url, blocking=True)
     yield JobQueue(client, prefix="headway")
-    await client.aclose()
+    await client.aclose(close_connection_pool=True)
 
 
 async def test_a_dispatch_may_be_repeated(queue):

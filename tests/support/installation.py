@@ -156,6 +156,10 @@ class Installation:
         with redis.Redis.from_url(self.valkey.url) as client:
             return sum(client.zcard(key) for key in client.scan_iter("headway:queue:*"))
 
+    async def value(self, statement: str, *arguments: object) -> Any:
+        """Ask Postgres for a single value."""
+        return (await self.query(statement, *arguments))[0][0]
+
     def runner_of(self, stage: Stage) -> Process:
         """The worker process that runs a stage, or ran it last."""
         assert stage.worker is not None

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from inspect import isawaitable
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -98,9 +99,9 @@ class Oracle:
 
 
 async def until(holds: Callable[[], Any], otherwise: str, within_s: float = WITHIN_S) -> None:
-    """Look again and again until something holds; fail if it does not."""
+    """Look again and again until something holds, which may be a coroutine's answer; fail if it never does."""
     deadline = time.monotonic() + within_s
-    while not holds():
+    while not (await found if isawaitable(found := holds()) else found):
         assert time.monotonic() < deadline, otherwise
         await asyncio.sleep(LOOK_AGAIN_S)
 

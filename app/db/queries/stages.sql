@@ -39,14 +39,16 @@ SELECT DISTINCT pipeline_id FROM (
      ORDER BY retry_at LIMIT $1) AS due
 
 -- name: queued_after
--- A page of all queued stages of running pipelines, oldest first, for dispatching again what Redis may have lost.
+-- A page of all queued stages of running pipelines, oldest first, for dispatching again what Redis may have lost. A
+-- page is short only at the end: stages of paused pipelines are left out before the limit is counted.
 SELECT coalesce(json_agg(json_build_object(
            'stage', q.uuid, 'dispatch_token', q.dispatch_token, 'task', q.task, 'queue', q.queue, 'slot', q.slot,
-           'priority', p.priority, 'queued_at', q.queued_at)), '[]')
-  FROM (SELECT * FROM stages WHERE status = 'queued' AND (queued_at, uuid) > ($1::timestamptz, $2::uuid)
-           AND queued_at < clock_timestamp() - $3::double precision * interval '1 second'
-         ORDER BY queued_at, uuid LIMIT $4) AS q
-  JOIN pipelines AS p ON p.id = q.pipeline_id AND p.status = 'running'
+           'priority', q.priority, 'queued_at', q.queued_at) ORDER BY q.queued_at, q.uuid), '[]')
+  FROM (SELECT s.uuid, s.dispatch_token, s.task, s.queue, s.slot, s.queued_at, p.priority
+          FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id AND p.status = 'running'
+         WHERE s.status = 'queued' AND (s.queued_at, s.uuid) > ($1::timestamptz, $2::uuid)
+           AND s.queued_at < clock_timestamp() - $3::double precision * interval '1 second'
+         ORDER BY s.queued_at, s.uuid LIMIT $4) AS q
 
 -- name: lost
 -- Running attempts whose worker has lost its lease, or has left.

@@ -126,7 +126,9 @@ async def test_a_stage_ignores_and_blocks_no_signal_because_its_worker_does(stag
     finally:
         signal.signal(signal.SIGUSR1, ignored)
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-    assert launch.log_path.read_text().split() == ["SigBlk:", "0" * 16, "SigIgn:", "0" * 16]
+    _, blocked_there, _, ignored_there = launch.log_path.read_text().split()
+    # GNU make hands its children 32 and 33, which are the C library's own, and which it lets nobody change.
+    assert {int(blocked_there, 16), int(ignored_there, 16) & ~(0b11 << 31)} == {0}
 
 
 # Nothing outlives its stage
