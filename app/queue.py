@@ -156,14 +156,14 @@ class JobQueue:
                 arguments += [self._key("queue", queue, slot), self._key("wake", queue, slot)]
         popped = await self._claim(keys=[self._in_flight, self._homes], args=arguments)
         jobs = [_read_job(*popped[i : i + 3]) for i in range(0, len(popped), 3)]
-        if None in jobs:
-            await self._drop_garbage(popped[::3])
+        if garbage := [job_id for job_id, job in zip(popped[::3], jobs, strict=True) if job is None]:
+            await self._drop_garbage(garbage)
         return [job for job in jobs if job is not None]
 
     async def _drop_garbage(self, job_ids: Sequence[bytes]) -> None:
         """Remove what nobody here has written; it would come back again and again."""
-        garbage = [job_id.decode(errors="replace") for job_id in job_ids if not JOB_ID.fullmatch(job_id)]
-        log.warning("garbage_in_queue", entries=garbage[:10], count=len(garbage))
+        entries = [job_id.decode(errors="replace") for job_id in job_ids[:10]]
+        log.warning("garbage_in_queue", entries=entries, count=len(job_ids))
         pipe = self.redis.pipeline(transaction=False)
         self._add_settled(pipe, job_ids)
         await pipe.execute()

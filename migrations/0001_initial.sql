@@ -520,7 +520,8 @@ END $$;
 CREATE FUNCTION release_pipelines(ids bigint[], batch integer, wait boolean) RETURNS json LANGUAGE plpgsql AS $$
 -- The second act, for any set of pipelines and at any time: tells the dependents of stages that have ended, releasing
 -- those that now wait for nothing and skipping those that wait in vain; queues the retries that are due; settles.
--- A pass takes at most `batch` ended stages at a time and comes back in `more` if there may be some left.
+-- A pass ends after about `batch` ended stages, so that it never holds its locks for long, and names its pipelines in
+-- `more` if there may be some left.
 DECLARE
     locked bigint[] := lock_pipelines(ids, wait);
     moment timestamptz := clock_timestamp();
@@ -534,8 +535,9 @@ DECLARE
     skips new_event[];
     settled bigint[];
     taken integer;
+    handled integer := 0;
 BEGIN
-    LOOP
+    WHILE handled < batch LOOP
         WITH ended AS (
             UPDATE stages AS s SET propagated = true
               FROM (SELECT e.pipeline_id, e.position FROM stages AS e
@@ -548,6 +550,7 @@ BEGIN
                array_agg(pipeline_id) FILTER (WHERE NOT well), array_agg(position) FILTER (WHERE NOT well)
           INTO taken, completed_pipelines, completed_positions, broken_pipelines, broken_positions FROM ended;
         EXIT WHEN taken = 0;
+        handled := handled + taken;
 
         WITH released AS (
             UPDATE stages AS s
@@ -605,7 +608,7 @@ BEGIN
     settled := settle_pipelines(locked, moment);
     RETURN json_build_object(
         'hints', hints(settled || ARRAY(SELECT DISTINCT n.pipeline_id FROM unnest(news) AS n), false), 'queued', to_dispatch(queued, moment),
-        'more', CASE WHEN taken = batch THEN to_json(locked) ELSE '[]' END,
+        'more', CASE WHEN handled >= batch THEN to_json(locked) ELSE '[]' END,
         'locked', (SELECT coalesce(json_agg(i), '[]') FROM unnest(ids) AS i WHERE i <> ALL (locked)));
 END $$;
 

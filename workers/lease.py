@@ -56,13 +56,12 @@ class Lease(threading.Thread):
 
     def beat_now(self) -> None:
         """Do not wait for the next turn."""
-        if not self._ended:
-            self._own_loop.call_soon_threadsafe(self._called.set)
+        self._own_loop.call_soon_threadsafe(self._called.set)
 
     def end(self) -> None:
         """Stop beating, for good."""
-        self.beat_now()
         self._ended = True
+        self.beat_now()
 
     def run(self) -> None:
         """Beat and guard; see the module's docstring."""

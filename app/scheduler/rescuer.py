@@ -37,18 +37,16 @@ class Rescuer:
 
     async def run_once(self) -> int:
         """Take expired leases, unless it was away itself; return how many attempts were ended."""
-        now = self._clock()
+        overran = await stages.enforce_timeouts(self.releaser.pool, self.lease_timeout_s)
+        now = self._clock()  # only now: Postgres may have been frozen while it was asked
         if self._ticked_at is not None and now - self._ticked_at > 2 * self.interval_s + 1:
             log.warning("rescuer_was_away", seconds=round(now - self._ticked_at, 1))
             self._trusts_leases_at = now + self.lease_timeout_s
         if now >= self._trusts_leases_at:
             await workers.expire(self.releaser.pool)
-        ended = [
-            await stages.rescue(self.releaser.pool, LIMIT),
-            await stages.enforce_timeouts(self.releaser.pool, self.lease_timeout_s),
-        ]
-        self._ticked_at = self._clock()
-        return sum([await self._follow_up(answer) for answer in ended])
+        self._ticked_at = now
+        lost = await stages.rescue(self.releaser.pool, LIMIT)
+        return sum([await self._follow_up(answer) for answer in (overran, lost)])
 
     async def _follow_up(self, answer: Completed) -> int:
         if answer.hints:

@@ -66,9 +66,9 @@ async def complete(pool: Pool, completions: Sequence[Completion]) -> Completed:
     then committed as failed with ``result_invalid``. Stages still in ``locked`` have to be reported again.
     """
     answer = await _complete(pool, completions, wait=False)
-    by_stage, still_locked = {completion.stage: completion for completion in completions}, []
-    for of_one_pipeline in answer.locked:
-        late = await _complete(pool, [by_stage[stage] for stage in of_one_pipeline], wait=True)
+    still_locked = []
+    for of_one_pipeline in map(set, answer.locked):
+        late = await _complete(pool, [each for each in completions if each.stage in of_one_pipeline], wait=True)
         still_locked += late.locked
         answer = replace(answer, hints=answer.hints + late.hints, stale=answer.stale + late.stale)
     return replace(answer, locked=still_locked)

@@ -79,6 +79,15 @@ async def test_a_failing_migration_leaves_nothing_and_what_came_before_it_stays(
     assert await migrate(empty_url, folder) == ["0003_broken"]
 
 
+async def test_a_migration_that_cannot_be_recorded_leaves_nothing(empty_url, folder, c):
+    (folder / "0003_jealous.sql").write_text(
+        "CREATE TABLE third (n integer); INSERT INTO schema_migrations VALUES (3, '0003_jealous', '')"
+    )
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await migrate(empty_url, folder)
+    assert await c.fetchval("SELECT to_regclass('third')") is None
+
+
 async def test_a_file_that_was_edited_after_it_was_applied_is_refused(empty_url, folder, c):
     await migrate(empty_url, folder)
     (folder / "0001_first.sql").write_text("CREATE TABLE first (n integer, m integer);")

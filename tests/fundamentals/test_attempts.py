@@ -77,6 +77,22 @@ async def test_a_stage_that_was_timed_out_is_tried_again(headway: Headway, oracl
     assert stage_of(pipeline, "slow").attempt == 2
 
 
+async def test_the_next_attempt_is_told_which_checkpoint_was_the_last(
+    headway: Headway, installation: Installation, oracle: Oracle
+):
+    code = """
+    if attempt == 1:
+        report(type="checkpoint", path=os.environ["HEADWAY_CHECKPOINT_DIR"] + "/20", step=20)
+        report(type="checkpoint", path=os.environ["HEADWAY_CHECKPOINT_DIR"] + "/10", step=10)
+        sys.exit("out of memory")
+    report(type="result", values={"resumed_from": os.environ["HEADWAY_RESUME_FROM"]})
+    """
+    pipeline = await headway.run(oracle.stage("train", code, max_retries=1, retry_delay=0))
+
+    newest = installation.artifacts(pipeline, "train", 1) / "checkpoints" / "20"
+    assert pipeline.results["train"] == {"resumed_from": str(newest)}
+
+
 async def test_a_stage_stays_running_until_the_last_of_its_processes_is_gone(
     headway: Headway, installation: Installation, oracle: Oracle
 ):

@@ -82,6 +82,15 @@ report(type="checkpoint", path="x\\0", step=1)
     assert await ended(headway, oracle, code) == {}
 
 
+async def test_one_that_floods_us_with_reports(headway: Headway, oracle: Oracle):
+    code = """
+lines = b"".join(b'{"type": "metrics", "step": %d, "values": {"loss": 0.5}}\\n' % step for step in range(20_000))
+with open(os.environ["HEADWAY_EVENTS"], "ab") as events:
+    for _ in range(15): events.write(lines)
+"""
+    assert await ended(headway, oracle, code) == {}
+
+
 async def test_one_that_is_killed_by_the_kernel(headway: Headway, oracle: Oracle):
     error = await ended(headway, oracle, "os.kill(os.getpid(), signal.SIGKILL)")
     assert (error["code"], error["signal"]) == ("killed_by_signal", 9)

@@ -3,8 +3,8 @@
 import pytest
 
 from app.client import ApiError
-from tests.support.installation import Headway, noop
-from tests.support.processes import Oracle, Watched
+from tests.support.installation import Headway, Installation, noop
+from tests.support.processes import Oracle, Watched, below, until
 
 STUBBORN = """
 signal.signal(signal.SIGTERM, lambda *_: say("asked"))
@@ -48,6 +48,30 @@ async def test_a_stage_that_completes_although_it_was_cancelled_keeps_its_result
     ended = await headway.ended(pipeline)
     assert ended.status == "cancelled"
     assert [stage.status for stage in ended.stages] == ["completed", "cancelled"]
+
+
+async def test_a_stage_that_waits_for_its_next_attempt_is_cancelled_at_once(headway: Headway, oracle: Oracle):
+    pipeline = await headway.submit(oracle.stage("flaky", "sys.exit(1)", max_retries=1, retry_delay=3600))
+    await headway.event(pipeline, "stage.retrying", "flaky")
+
+    assert (await headway.cancel(pipeline)).status == "cancelled"
+
+
+async def test_a_cancel_at_any_moment_leaves_nothing_behind(
+    headway: Headway, installation: Installation, oracle: Oracle
+):
+    worker = installation.processes[2]
+    pipelines = [
+        await headway.submit(noop("a", sleep_s=0.05), oracle.stage("b", "forever()"), noop("c", "a")) for _ in range(10)
+    ]
+    for pipeline in pipelines:
+        await headway.cancel(pipeline)
+
+    for pipeline in pipelines:
+        ended = await headway.ended(pipeline)
+        assert ended.status == "cancelled"
+        assert {stage.status for stage in ended.stages} <= {"completed", "cancelled"}
+    await until(lambda: below(worker.pid) == [], "processes are left")
 
 
 async def test_a_pipeline_that_was_not_started_is_cancelled_at_once(headway: Headway):

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.support.installation import Headway, Installation, is_gapless, noop, stage_of
-from tests.support.processes import Oracle
+from tests.support.processes import Oracle, Watched, until
 
 TRAINING = {"dataset": {"from": "stages.prepare.result.dataset"}, "epochs": 18, "epoch_delay_s": 0.2}
 
@@ -58,6 +58,24 @@ async def test_a_worker_that_is_asked_to_leave_lets_its_short_stages_finish(
     ended = await headway.ended(pipeline)
     assert (ended.status, stage_of(ended, "short").attempt) == ("completed", 1)
     assert await worker.ended() == 0
+    installation.worker()
+    await installation.ready()
+
+
+async def test_a_worker_that_is_asked_twice_does_not_wait(headway: Headway, oracle: Oracle, installation: Installation):
+    code = "signal.signal(signal.SIGTERM, signal.SIG_IGN); say('runs')\nwhile attempt == 1: time.sleep(1)"
+    pipeline = await headway.submit(oracle.stage("stubborn", code))
+    process = Watched([(await oracle.heard("runs")).pid])
+    worker = installation.runner_of(await headway.stage(pipeline, "stubborn"))
+
+    worker.send(signal.SIGTERM)
+    await until(lambda: worker.said("worker_drains"), "it has not heard")
+    worker.send(signal.SIGTERM)
+
+    assert await worker.ended(within_s=2) == 0
+    assert process.living() == []
+    ended = await headway.ended(pipeline)
+    assert (ended.status, stage_of(ended, "stubborn").attempt) == ("completed", 2)
     installation.worker()
     await installation.ready()
 

@@ -12,7 +12,7 @@ from app.scheduler.loop import _work, drive, run
 from app.settings import Settings
 from tests.support.jobs import pop
 from tests.support.locks import until
-from tests.support.pipelines import CHAIN, submit
+from tests.support.pipelines import CHAIN, all_queued, submit
 from tests.support.workers import a_worker, ending
 
 
@@ -87,6 +87,7 @@ async def test_a_whole_scheduler_brings_a_pipeline_to_its_end(pool, queue, setti
     stop = asyncio.Event()
     scheduler = asyncio.create_task(_work(settings.model_copy(update={"sweep_interval_s": 0.05}), stop, pool, queue))
     pipeline, worker = await submit(pool, CHAIN), await a_worker(pool)
+    await queue.dispatch(await all_queued(pool))
     for name in CHAIN:
         await until(lambda: redis.zcard("headway:queue:default:inline"))
         (job,) = await pop(queue)

@@ -10,6 +10,7 @@ from app.queue import JobQueue, open_redis, require_noeviction
 from schemas.queue import QUEUES_BY_PRIORITY, Queue, Slot
 from schemas.stage import Hint
 from tests.support.jobs import a_job, pop, popped
+from tests.support.locks import until
 
 
 @pytest.fixture
@@ -32,6 +33,15 @@ async def test_a_large_dispatch_goes_in_batches(queue, monkeypatch):
     monkeypatch.setattr(app.queue, "DISPATCH_BATCH", 3)
     assert await queue.dispatch([a_job() for _ in range(8)]) == 8
     assert len(await pop(queue)) == 8
+
+
+async def test_a_redis_that_has_forgotten_the_scripts_is_told_them_without_a_pause(queue, redis, monkeypatch):
+    async def pause(seconds):
+        pytest.fail(f"waited {seconds} s")
+
+    await redis.script_flush()
+    monkeypatch.setattr("redis.asyncio.retry.sleep", pause)
+    assert await queue.dispatch([a_job()]) == 1
 
 
 async def test_what_a_worker_has_just_popped_is_not_dispatched_again(queue):
@@ -62,6 +72,14 @@ async def test_what_is_put_back_may_be_dispatched_and_popped_like_any_other(queu
     await queue.put_back(await pop(queue, slot=Slot.PROCESS))
     assert await queue.dispatch([job]) == 0
     assert [popped.stage for popped in await pop(queue, slot=Slot.PROCESS)] == [job.stage]
+
+
+async def test_what_is_put_back_is_no_longer_in_flight(queue, redis):
+    job = a_job()
+    await queue.dispatch([job])
+    await queue.put_back(await pop(queue))
+    await redis.delete("headway:queue:default:inline")
+    assert await queue.dispatch([job]) == 1
 
 
 async def test_a_job_whose_worker_died_returns_to_its_queue(queue, monkeypatch):
@@ -105,6 +123,20 @@ async def test_a_job_without_a_body_is_dropped_and_may_be_dispatched_again(queue
     assert await popped(queue) == [other.stage]
     assert await queue.dispatch([job]) == 1
     assert await popped(queue) == [job.stage]
+
+
+async def test_garbage_in_a_queue_is_dropped_and_its_neighbours_stay_in_flight(queue, redis, monkeypatch):
+    monkeypatch.setattr(app.queue, "IN_FLIGHT_MS", -1)
+    job, broken = a_job(), a_job(age_s=10)
+    await queue.dispatch([job, broken])
+    await redis.set(f"arq:job:{broken.stage}:1", b"\x80\x04no message")
+    await redis.zadd("headway:queue:default:inline", {"rm -rf /": 0, f"{job.stage}:x": 1, b"\xff\x00": 2})
+    for name in (b"rm -rf /", f"{job.stage}:x".encode(), b"\xff\x00"):
+        await redis.set(b"arq:job:" + name, await redis.get(f"arq:job:{job.stage}:1") or b"")
+    assert await popped(queue) == [job.stage]
+    assert await queue.put_back_stale() == 1
+    assert await popped(queue) == [job.stage]
+    assert await redis.keys("arq:job:*") == [f"arq:job:{job.stage}:1".encode()]
 
 
 async def test_a_dispatch_wakes_a_waiting_worker(queue, blocking):
@@ -154,6 +186,19 @@ async def test_nothing_to_say_is_no_error(queue, redis):
     await queue.put_back([])
     assert await queue.dispatch([]) == 0
     assert await redis.keys() == []
+
+
+async def test_a_closed_client_leaves_no_connection_behind(valkey, redis):
+    connected = len(await redis.client_list())
+    other = open_redis(valkey.url)
+    await other.ping()
+    assert len(await redis.client_list()) == connected + 1
+    await other.aclose()
+    await until(lambda: _count_is(redis, connected))
+
+
+async def _count_is(redis, count):
+    return len(await redis.client_list()) == count
 
 
 async def test_a_redis_that_may_throw_jobs_away_is_refused(redis):

@@ -105,12 +105,30 @@ async def test_an_outage_of_postgres_condemns_nobody(pool, rescuer, clock, monke
     claim = await worker.start(pipeline)
     await expire(pool, worker)
     with monkeypatch.context() as outage:
-        outage.setattr(workers, "expire", _unavailable)
-        outage.setattr(stages, "rescue", _unavailable)
+        outage.setattr(stages, "enforce_timeouts", _unavailable)
         for _ in range(12):
             with pytest.raises(Unavailable):
                 await rescuer.run_once()
             clock.now += INTERVAL_S
+    assert await rescuer.run_once() == 0
+    assert not (await worker.beat(claim)).lost
+
+
+@pytest.mark.parametrize("statement", ["enforce_timeouts", "rescue"])
+async def test_nor_does_a_freeze_of_postgres_in_the_middle_of_a_tick(pool, rescuer, clock, monkeypatch, statement):
+    pipeline, worker = await submit(pool), await a_worker(pool)
+    claim = await worker.start(pipeline)
+    ask = getattr(stages, statement)
+
+    async def frozen(*arguments):
+        await expire(pool, worker)
+        clock.now += 60
+        return await ask(*arguments)
+
+    with monkeypatch.context() as freeze:
+        freeze.setattr(stages, statement, frozen)
+        assert await rescuer.run_once() == 0
+    clock.now += INTERVAL_S
     assert await rescuer.run_once() == 0
     assert not (await worker.beat(claim)).lost
 

@@ -3,7 +3,7 @@
 import pytest
 
 from app.errors import Conflict
-from app.services import checkpoints, pipelines
+from app.services import checkpoints, pipelines, stages
 from schemas.checkpoint import CheckpointReport
 from tests.support.locks import at_once
 from tests.support.pipelines import CHAIN, DIAMOND, PAIR, submit
@@ -26,6 +26,7 @@ async def test_with_nothing_running_a_cancel_is_the_end(pool, start):
         "pipeline.cancelled",
     ]
     assert [hint.seq for hint in answer.hints] == [await pipeline.seq()]
+    assert await stages.releasable(pool, 10) == []
 
 
 async def test_a_paused_pipeline_can_be_cancelled(pool):
@@ -55,6 +56,13 @@ async def test_a_second_cancel_changes_nothing(pool):
     before = await pipeline.everything()
     assert (await pipelines.cancel(pool, pipeline.uuid)).hints == []
     assert await pipeline.everything() == before
+
+
+async def test_two_cancels_at_once_are_one(pool):
+    pipeline, worker = await submit(pool, PAIR), await a_worker(pool)
+    await worker.start(pipeline)
+    await at_once(pool, pipeline, pipelines.cancel(pool, pipeline.uuid), pipelines.cancel(pool, pipeline.uuid))
+    assert (await pipeline.history()).count("pipeline.cancelling") == 1
 
 
 @pytest.mark.parametrize("end", ["completed", "failed", "cancelled"])

@@ -94,12 +94,12 @@ async def test_a_large_batch_over_many_pipelines_is_one_answer(pool):
     assert {hint.pipeline_id for hint in answer.hints} == {pipeline.id for pipeline in submitted}
 
 
-async def test_a_later_attempt_resumes_from_the_newest_complete_checkpoint(pool):
-    pipeline, worker = await submit(pool), await a_worker(pool)
-    claim = await worker.start(pipeline)
+async def test_a_later_attempt_resumes_from_the_newest_complete_checkpoint_of_its_stage(pool):
+    pipeline, worker = await submit(pool, PAIR), await a_worker(pool)
+    claim, other = await worker.claim(pipeline, "a", "b")
     assert claim.resume_from is None
-    for step in (10, 30, 20):
-        report = CheckpointReport(claim.stage, claim.lease_token, step, f"step-{step}", {}, 1)
+    for of, step in [(claim, 10), (claim, 30), (claim, 20), (claim, 15), (other, 99)]:
+        report = CheckpointReport(of.stage, of.lease_token, step, f"step-{step}", {}, 1)
         await checkpoints.record(pool, [report])
     await pool.execute("UPDATE checkpoints SET state = 'invalid' WHERE path = 'step-30'")
     await worker.report(ending(claim, Outcome.FAILED, retry_delay_s=0))

@@ -6,6 +6,7 @@ import pytest
 
 from app.services import pipelines
 from schemas.states import Outcome
+from tests.support import invariants
 from tests.support.pipelines import CHAIN, PAIR, submit
 from tests.support.workers import a_worker, ending, loss
 
@@ -120,3 +121,4 @@ async def test_a_batch_may_end_stages_of_many_pipelines(pool):
     for pipeline in submitted:
         assert await pipeline.statuses() == {"a": "completed", "b": "completed"}
         assert (await pipeline.history(after=6)) == ["stage.completed a", "stage.completed b"]
+    await invariants.hold(pool)

@@ -125,3 +125,12 @@ async def test_a_stale_one_does_not_spoil_its_batch(pool):
     answer = await worker.report(replace(ending(a), lease_token=uuid4()), ending(b))
     assert answer.stale == [a.stage]
     assert await pipeline.statuses() == {"a": "running", "b": "completed"}
+
+
+async def test_nor_does_one_that_speaks_for_the_same_stage_in_a_busy_pipeline(pool):
+    pipeline, neighbour, worker = await submit(pool), await submit(pool), await a_worker(pool)
+    claim, other = await worker.start(pipeline), await worker.start(neighbour)
+    stale = replace(ending(claim), attempt=7)
+    (answer,) = await at_once(pool, pipeline, worker.report(ending(claim), stale, ending(other)))
+    assert answer.stale == [claim.stage]
+    assert (await pipeline.statuses(), await neighbour.statuses()) == ({"a": "completed"}, {"a": "completed"})

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from app.db import stages as db
 from app.services import pipelines
 from schemas.states import Outcome
 from tests.support.pipelines import CHAIN, DIAMOND, chain, submit
@@ -29,6 +30,17 @@ async def test_skipping_goes_to_the_end_of_a_deep_chain_in_one_pass(pool):
     await worker.fail(pipeline, "s0")
     await pipeline.release()
     assert [*(await pipeline.statuses()).values()] == ["failed"] + 299 * ["skipped"]
+    assert await pipeline.status() == "failed"
+
+
+async def test_a_very_deep_chain_is_skipped_in_several_passes_which_keep_the_lock_for_a_moment_each(pool):
+    pipeline, worker = await submit(pool, chain(10)), await a_worker(pool)
+    await worker.fail(pipeline, "s0")
+    async with pool.acquire() as c:
+        for skipped in (2, 4, 6, 8):
+            assert (await db.release(c, [pipeline.id], batch=2, wait=False)).more == [pipeline.id]
+            assert [*(await pipeline.statuses()).values()].count("skipped") == skipped
+        assert (await db.release(c, [pipeline.id], batch=2, wait=False)).more == []
     assert await pipeline.status() == "failed"
 
 

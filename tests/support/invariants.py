@@ -59,14 +59,17 @@ async def _history_obeys_the_grammar(pool: Pool, pipeline: int) -> None:
         if event in PIPELINE_EVENTS:
             status = PIPELINE_MOVES[PIPELINE_EVENTS[event]][status]
         else:
-            before = stages[row["subject"]]
-            (stages[row["subject"]],) = (
-                moves[before] for verb in STAGE_EVENTS[event] if before in (moves := STAGE_MOVES[verb])
-            )
+            before, after = stages[row["subject"]], _state_after(event)
+            assert after in {STAGE_MOVES[verb].get(before) for verb in STAGE_EVENTS[event]}, (before, event)
+            stages[row["subject"]] = after
     assert stages == {row["name"]: row["status"] for row in await _stages(pool, pipeline)}
     assert status == await pool.fetchval("SELECT status FROM pipelines WHERE id = $1", pipeline)
     if status in {PipelineStatus.COMPLETED, PipelineStatus.FAILED}:
         assert status == settled(stages.values(), PipelineStatus.RUNNING)
+
+
+def _state_after(event: EventType) -> StageStatus:
+    return StageStatus.RUNNING if event is EventType.STAGE_STARTED else StageStatus(event.removeprefix("stage."))
 
 
 async def _stages(pool: Pool, pipeline: int) -> list:
