@@ -416,6 +416,37 @@ BEGIN
 END $$;
 
 --
+-- Name: pause_pipeline(uuid, boolean); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.pause_pipeline(target uuid, pause boolean) RETURNS json
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+-- running ⇄ paused. Claims and dispatch look at the status; releases go on, and what runs may finish. A resume dispatches
+-- all that is queued again.
+DECLARE
+    pipeline pipelines;
+BEGIN
+    PERFORM set_config('lock_timeout', '2s', true);
+    SELECT * INTO pipeline FROM pipelines WHERE uuid = target FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    ELSIF pipeline.status <> (CASE WHEN pause THEN 'running' ELSE 'paused' END) THEN
+        RETURN json_build_object('refused', pipeline.status);
+    END IF;
+    UPDATE pipelines SET status = CASE WHEN pause THEN 'paused' ELSE 'running' END WHERE id = pipeline.id;
+    PERFORM append_events(ARRAY[ROW (pipeline.id, CASE WHEN pause THEN 'pipeline.paused' ELSE 'pipeline.resumed' END,
+                                     NULL, '{}'::json)::new_event], clock_timestamp());
+    RETURN json_build_object('hints', hints(ARRAY[pipeline.id], false), 'queued', (
+        SELECT coalesce(json_agg(json_build_object(
+                   'stage', s.uuid, 'dispatch_token', s.dispatch_token, 'task', s.task, 'queue', s.queue,
+                   'slot', s.slot, 'priority', pipeline.priority, 'queued_at', s.queued_at)), '[]')
+          FROM stages AS s WHERE NOT pause AND s.pipeline_id = pipeline.id AND s.status = 'queued'));
+END $$;
+
+--
 -- Name: queue_roots(bigint, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -563,6 +594,53 @@ CREATE FUNCTION public.resume_point(pipeline bigint, stage integer) RETURNS text
     SELECT path FROM checkpoints WHERE pipeline_id = pipeline AND position = stage AND state = 'complete'
      ORDER BY step DESC, id DESC LIMIT 1
 $$;
+
+--
+-- Name: retry_pipeline(uuid); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.retry_pipeline(target uuid) RETURNS json
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+-- failed | cancelled → running. Settles first, because the last completion may not have been followed up. Completed
+-- stages are kept; all others begin again with a fresh budget, their attempts counted on. What each of them waits for is
+-- counted anew, whether or not a release had told it, so the kept stages have nothing left to tell.
+DECLARE
+    pipeline pipelines;
+    moment timestamptz;
+    queued queued_stage[];
+BEGIN
+    PERFORM set_config('lock_timeout', '2s', true);
+    SELECT * INTO pipeline FROM pipelines WHERE uuid = target FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    moment := clock_timestamp();
+    PERFORM settle_pipelines(ARRAY[pipeline.id], moment);
+    SELECT * INTO pipeline FROM pipelines WHERE id = pipeline.id;
+    IF pipeline.status NOT IN ('failed', 'cancelled') THEN
+        RETURN json_build_object('refused', pipeline.status);
+    END IF;
+    UPDATE stages AS s SET propagated = true WHERE s.pipeline_id = pipeline.id AND s.status = 'completed';
+    UPDATE stages AS s
+       SET status = 'pending', propagated = false, failures = 0, losses = 0, cancel_asked = false, worker_id = NULL,
+           progress = NULL, error = NULL, diagnosis = NULL, queued_at = NULL, started_at = NULL, finished_at = NULL,
+           unmet = (SELECT count(*) FROM dependencies AS d
+                      JOIN stages AS o ON o.pipeline_id = d.pipeline_id AND o.position = d.depends_on
+                     WHERE d.pipeline_id = s.pipeline_id AND d.stage = s.position AND o.status <> 'completed')
+     WHERE s.pipeline_id = pipeline.id AND s.status <> 'completed';
+    UPDATE pipelines AS p
+       SET status = 'running', started_at = coalesce(p.started_at, moment), finished_at = NULL, error = NULL,
+           broken_stages = 0,
+           open_stages = (SELECT count(*) FROM stages AS s WHERE s.pipeline_id = p.id AND s.status = 'pending')
+     WHERE p.id = pipeline.id;
+    queued := queue_roots(pipeline.id, moment);
+    PERFORM append_events(ARRAY[ROW (pipeline.id, 'pipeline.started', NULL, json_build_object('retry', true))::new_event]
+                          || queued_news(queued), moment);
+    RETURN json_build_object('hints', hints(ARRAY[pipeline.id], false), 'queued', to_dispatch(queued, moment));
+END $$;
 
 --
 -- Name: settle_pipelines(bigint[], timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -

@@ -42,6 +42,21 @@ async def cancel(c: Connection, uuid: UUID) -> Verdict | None:
     return _verdict(await c.fetchval(SQL["cancel"], uuid))
 
 
+async def pause(c: Connection, uuid: UUID) -> Verdict | None:
+    """running → paused; None if there is no such pipeline."""
+    return _verdict(await c.fetchval(SQL["pause"], uuid))
+
+
+async def resume(c: Connection, uuid: UUID) -> Verdict | None:
+    """paused → running; None if there is no such pipeline."""
+    return _verdict(await c.fetchval(SQL["resume"], uuid))
+
+
+async def retry(c: Connection, uuid: UUID) -> Verdict | None:
+    """failed | cancelled → running; None if there is no such pipeline."""
+    return _verdict(await c.fetchval(SQL["retry"], uuid))
+
+
 async def delete(c: Connection, uuid: UUID) -> str | None:
     """Delete it if it is terminal or pending; return the status that it had, None if there is none."""
     status: str | None = await c.fetchval(SQL["delete"], uuid)

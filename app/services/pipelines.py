@@ -97,6 +97,42 @@ async def cancel(pool: Pool, uuid: UUID) -> Transition:
         return _accepted(await db.cancel(c, uuid), uuid, "cancelled")
 
 
+async def pause(pool: Pool, uuid: UUID) -> Transition:
+    """running → paused: nothing of it is dispatched or claimed, what runs may finish.
+
+    Raises:
+        NotFound: no such pipeline.
+        Conflict: it is not running.
+
+    """
+    async with connection(pool) as c:
+        return _accepted(await db.pause(c, uuid), uuid, "paused")
+
+
+async def resume(pool: Pool, uuid: UUID) -> Transition:
+    """paused → running, naming all that is queued for dispatch.
+
+    Raises:
+        NotFound: no such pipeline.
+        Conflict: it is not paused.
+
+    """
+    async with connection(pool) as c:
+        return _accepted(await db.resume(c, uuid), uuid, "resumed")
+
+
+async def retry(pool: Pool, uuid: UUID) -> Transition:
+    """failed | cancelled → running: completed stages are kept, all others begin again with a fresh budget.
+
+    Raises:
+        NotFound: no such pipeline.
+        Conflict: it has not ended, or has completed.
+
+    """
+    async with connection(pool) as c:
+        return _accepted(await db.retry(c, uuid), uuid, "retried")
+
+
 async def delete(pool: Pool, uuid: UUID) -> None:
     """Remove a pipeline that has ended, or was never started, with all its rows.
 

@@ -127,3 +127,14 @@ async def test_until_then_its_worker_has_the_time_to_end_it(pool):
     await pool.execute("UPDATE stages SET started_at = started_at - interval '159 s'")
     assert (await stages.enforce_timeouts(pool, lease_timeout_s=30)).hints == []
     assert (await pipeline.stage())["status"] == "running"
+
+
+async def test_the_stage_of_a_dead_worker_is_lost_and_not_charged_as_timed_out(pool):
+    pipeline, worker = await submit(pool), await a_worker(pool)
+    await worker.start(pipeline)
+    await pool.execute("UPDATE stages SET started_at = started_at - interval '1 day'")
+    await pool.execute("UPDATE workers SET lease_expires_at = clock_timestamp() - interval '1 ms'")
+    assert (await stages.enforce_timeouts(pool, 30)).hints == []
+    await workers.expire(pool)
+    await stages.rescue(pool, 10)
+    assert await pipeline.outcomes() == ["lost"]

@@ -33,6 +33,8 @@ STAGE_EVENTS = {
 PIPELINE_EVENTS = {
     EventType.PIPELINE_CREATED: PipelineEvent.CREATE,
     EventType.PIPELINE_STARTED: PipelineEvent.START,
+    EventType.PIPELINE_PAUSED: PipelineEvent.PAUSE,
+    EventType.PIPELINE_RESUMED: PipelineEvent.RESUME,
     EventType.PIPELINE_CANCELLING: PipelineEvent.CANCEL,
     EventType.PIPELINE_COMPLETED: PipelineEvent.SETTLE_COMPLETED,
     EventType.PIPELINE_FAILED: PipelineEvent.SETTLE_FAILED,
@@ -57,7 +59,10 @@ async def _history_obeys_the_grammar(pool: Pool, pipeline: int) -> None:
     for row in await pool.fetch("SELECT type, subject FROM events WHERE pipeline_id = $1 ORDER BY seq", pipeline):
         event = EventType(row["type"])
         if event in PIPELINE_EVENTS:
-            status = PIPELINE_MOVES[PIPELINE_EVENTS[event]][status]
+            is_retry = event is EventType.PIPELINE_STARTED and status is not PipelineStatus.PENDING
+            status = PIPELINE_MOVES[PipelineEvent.RETRY if is_retry else PIPELINE_EVENTS[event]][status]
+            if is_retry:
+                stages = {name: _retried(before) for name, before in stages.items()}
         else:
             before, after = stages[row["subject"]], _state_after(event)
             assert after in {STAGE_MOVES[verb].get(before) for verb in STAGE_EVENTS[event]}, (before, event)
@@ -66,6 +71,11 @@ async def _history_obeys_the_grammar(pool: Pool, pipeline: int) -> None:
     assert status == await pool.fetchval("SELECT status FROM pipelines WHERE id = $1", pipeline)
     if status in {PipelineStatus.COMPLETED, PipelineStatus.FAILED}:
         assert status == settled(stages.values(), PipelineStatus.RUNNING)
+
+
+def _retried(status: StageStatus) -> StageStatus:
+    verb = StageEvent.REVIVE if status is StageStatus.SKIPPED else StageEvent.RETRY
+    return status if status is StageStatus.COMPLETED else STAGE_MOVES[verb][status]
 
 
 def _state_after(event: EventType) -> StageStatus:

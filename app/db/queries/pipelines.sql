@@ -8,6 +8,15 @@ SELECT start_pipeline($1)
 -- name: cancel
 SELECT cancel_pipeline($1)
 
+-- name: pause
+SELECT pause_pipeline($1, true)
+
+-- name: resume
+SELECT pause_pipeline($1, false)
+
+-- name: retry
+SELECT retry_pipeline($1)
+
 -- name: delete
 SELECT delete_pipeline($1)
 

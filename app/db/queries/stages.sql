@@ -60,13 +60,16 @@ SELECT coalesce(json_agg(json_build_object(
   LEFT JOIN workers AS w ON w.id = s.worker_id
 
 -- name: overdue
--- Running attempts whose worker should have ended them at their timeout, and has not for two leases.
+-- Running attempts whose worker lives, should have ended them at their timeout, and has not for two leases. Those of a
+-- dead worker are lost, which costs them nothing.
 SELECT coalesce(json_agg(json_build_object(
            'stage', s.uuid, 'attempt', s.attempt, 'lease_token', s.lease_token, 'timeout_s', s.timeout_s,
            'max_retries', s.max_retries, 'failures', s.failures, 'retry_delay_s', s.retry_delay_s)), '[]')
   FROM stages AS s
  WHERE s.status = 'running'
    AND s.started_at < clock_timestamp() - (s.timeout_s + 2 * $1::double precision) * interval '1 second'
+   AND s.worker_id IN (
+       SELECT id FROM workers WHERE state IN ('live', 'draining') AND lease_expires_at > clock_timestamp())
 
 -- name: results
 -- The results of the completed stages of one pipeline, among those named.
