@@ -39,7 +39,12 @@ async def test_it_settles_first_if_the_last_completion_was_not_followed_up(pool)
     pipeline, worker = await submit(pool), await a_worker(pool)
     await worker.fail(pipeline, "a")
     await pipelines.retry(pool, pipeline.uuid)
-    assert (await pipeline.history())[-4:] == ["stage.failed a", "pipeline.failed", "pipeline.started", "stage.queued a"]
+    assert (await pipeline.history())[-4:] == [
+        "stage.failed a",
+        "pipeline.failed",
+        "pipeline.started",
+        "stage.queued a",
+    ]
     await invariants.hold(pool)
 
 
@@ -136,4 +141,3 @@ async def test_after_a_retry_the_sweep_has_nothing_to_do(pool):
     await pipeline.release()
     await pipelines.retry(pool, pipeline.uuid)
     assert await stages.releasable(pool, 10) == []
-
