@@ -272,6 +272,25 @@ BEGIN
 END $$;
 
 --
+-- Name: continue_places(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.continue_places() RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+-- Where a dump was restored, transaction ids have begun anew, and new events would stand before the old ones, where no
+-- reader looks any more. From here on they follow the last one again. Changes nothing anywhere else.
+DECLARE
+    next bigint := place_of(pg_snapshot_xmax(pg_current_snapshot()));
+    last bigint := (SELECT max(place) FROM events);
+BEGIN
+    IF last >= next THEN
+        EXECUTE format('CREATE OR REPLACE FUNCTION places_before() RETURNS bigint LANGUAGE sql IMMUTABLE AS %L',
+                       format('SELECT %s::bigint', places_before() + last - next + 1));
+    END IF;
+END $$;
+
+--
 -- Name: create_pipeline(jsonb, integer[], integer[]); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -416,6 +435,16 @@ BEGIN
 END $$;
 
 --
+-- Name: next_place(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.next_place() RETURNS bigint
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT greatest(place_of(pg_current_xact_id()), place_of(pg_snapshot_xmax(pg_current_snapshot())) - 1)
+$$;
+
+--
 -- Name: pause_pipeline(uuid, boolean); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -445,6 +474,22 @@ BEGIN
                    'slot', s.slot, 'priority', pipeline.priority, 'queued_at', s.queued_at)), '[]')
           FROM stages AS s WHERE NOT pause AND s.pipeline_id = pipeline.id AND s.status = 'queued'));
 END $$;
+
+--
+-- Name: place_of(xid8); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.place_of(id xid8) RETURNS bigint
+    LANGUAGE sql IMMUTABLE
+    AS $$SELECT id::text::bigint + places_before()$$;
+
+--
+-- Name: places_before(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.places_before() RETURNS bigint
+    LANGUAGE sql IMMUTABLE
+    AS $$SELECT 0::bigint$$;
 
 --
 -- Name: queue_roots(bigint, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
@@ -679,6 +724,17 @@ BEGIN
 END $$;
 
 --
+-- Name: settled_place(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.settled_place() RETURNS bigint
+    LANGUAGE sql STABLE
+    AS $$
+-- All events below this place are visible, and no others will ever appear there.
+    SELECT place_of(pg_snapshot_xmin(pg_current_snapshot()))
+$$;
+
+--
 -- Name: start_pipeline(uuid); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -800,6 +856,7 @@ CREATE TABLE public.events (
     subject text,
     data json NOT NULL,
     "time" timestamp with time zone NOT NULL,
+    place bigint DEFAULT public.next_place() NOT NULL,
     CONSTRAINT events_seq_check CHECK ((seq > 0)),
     CONSTRAINT events_type_check CHECK ((type = ANY (ARRAY['pipeline.created'::text, 'pipeline.started'::text, 'pipeline.paused'::text, 'pipeline.resumed'::text, 'pipeline.cancelling'::text, 'pipeline.completed'::text, 'pipeline.failed'::text, 'pipeline.cancelled'::text, 'stage.queued'::text, 'stage.started'::text, 'stage.retrying'::text, 'stage.completed'::text, 'stage.failed'::text, 'stage.skipped'::text, 'stage.cancelled'::text])))
 );
@@ -1093,6 +1150,18 @@ ALTER TABLE ONLY public.task_types
 
 ALTER TABLE ONLY public.workers
     ADD CONSTRAINT workers_pkey PRIMARY KEY (id);
+
+--
+-- Name: events_by_place; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX events_by_place ON public.events USING btree (place, pipeline_id, seq);
+
+--
+-- Name: events_of_pipelines; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX events_of_pipelines ON public.events USING btree (pipeline_id, seq) WHERE (subject IS NULL);
 
 --
 -- Name: pipelines_by_age; Type: INDEX; Schema: public; Owner: -

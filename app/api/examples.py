@@ -91,6 +91,7 @@ ANSWERS: dict[str, Any] = {
     },
     "startPipeline": _PIPELINE,
     "cancelPipeline": {**_PIPELINE, "status": "cancelling"},
+    "streamEvents": f"id: k84Eed0qAA\nretry: 2000\n\nid: k84Eed0qAg\nevent: pipeline.started\ndata: {_EVENT}\n\n",
     "streamPipelineEvents": f"retry: 2000\n\nid: 2\nevent: pipeline.started\ndata: {_EVENT}\n\n",
     "listTaskTypes": {
         "items": [

@@ -13,10 +13,10 @@ from msgspec import Struct
 from app.api.body import read_json
 from app.api.dispatch import after_commit
 from app.api.events import stream_events
+from app.api.query import labels, refused
 from app.api.state import ApiState
 from app.artifacts import remove_artifacts
 from app.core.plan import Plan, plan
-from app.errors import Fault, InvalidRequest
 from app.services import pipelines, tasks
 from schemas import limits
 from schemas.pipeline import Pipeline, PipelinePage, PipelineProgress, PipelineSpec
@@ -79,12 +79,12 @@ async def list_pipelines(
 ) -> PipelinePage:
     """Pipelines, newest first; all filters must match, and a pipeline must have one of the given statuses."""
     if created_after is not None and created_after.tzinfo is None:
-        raise _refused("created_after", "needs a time zone, such as 2030-01-31T12:00:00Z")
+        raise refused("created_after", "needs a time zone, such as 2030-01-31T12:00:00Z")
     return await pipelines.list_page(
         state.pool,
         statuses=status,
         name=name,
-        labels=None if label is None else dict(_label(text) for text in label),
+        labels=None if label is None else dict(labels(label)),
         created_after=created_after,
         cursor=cursor,
         limit=limit,
@@ -129,18 +129,6 @@ async def delete_pipeline(state: ApiState, uuid: PipelineId) -> None:
 def _dry_run(planned: Plan) -> Response[Any]:
     stages = [PlannedStage(stage.name, stage.task, stage.queue, stage.depends_on) for stage in planned.stages]
     return Response(DryRun(valid=True, name=planned.name, stages=stages), status_code=200)
-
-
-def _label(text: str) -> tuple[str, str]:
-    key, colon, value = text.partition(":")
-    if not (key and colon):
-        raise _refused("label", "is written key:value")
-    return key, value
-
-
-def _refused(parameter: str, why: str) -> InvalidRequest:
-    detail = f"query parameter {parameter} {why}"
-    return InvalidRequest(detail, faults=(Fault("invalid_parameter", detail),))
 
 
 router = Router(

@@ -1,6 +1,7 @@
 """The query string: what is not known is refused, not ignored, so that a typo in a filter does not list everything."""
 
 import re
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl
@@ -37,8 +38,27 @@ async def require_known_query(request: Request[Any, Any, Any]) -> None:
 
 @cache
 def _known(handler: BaseRouteHandler) -> frozenset[str]:
-    parameters = handler.parsed_fn_signature.parameters.items()
-    return frozenset(name for name, field in parameters if isinstance(field.kwarg_definition, QueryParameter))
+    known = ((name, field.kwarg_definition) for name, field in handler.parsed_fn_signature.parameters.items())
+    return frozenset(marked.name or name for name, marked in known if isinstance(marked, QueryParameter))
+
+
+def labels(texts: Iterable[str]) -> list[tuple[str, str]]:
+    """Read the values of a ``label`` parameter.
+
+    Raises:
+        InvalidRequest: one is not written ``key:value``.
+
+    """
+    pairs = [text.partition(":") for text in texts]
+    if not all(key and colon for key, colon, _ in pairs):
+        raise refused("label", "is written key:value")
+    return [(key, value) for key, _, value in pairs]
+
+
+def refused(parameter: str, why: str) -> InvalidRequest:
+    """The error for a query parameter whose value does not do."""
+    detail = f"query parameter {parameter} {why}"
+    return InvalidRequest(detail, faults=(Fault("invalid_parameter", detail),))
 
 
 def _fault(name: str, value: str, known: frozenset[str]) -> Fault | None:
