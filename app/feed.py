@@ -24,7 +24,7 @@ from app import metrics
 from app.core.bookmark import Bookmark, common
 from app.db.pool import Pool
 from app.errors import Unavailable
-from app.follower import Follower, Wanted, encoded
+from app.follower import Audience, Follower, Wanted, encoded
 from app.services import events
 from schemas.event import LiveEvent, PlacedEvent
 
@@ -48,7 +48,7 @@ class Feed:
         self._pool = pool
         self._followers: set[Follower] = set()
         self._joining: set[Follower] = set()
-        self._together: dict[Wanted, set[Follower]] = {}
+        self._together = Audience()
         self._bookmark = Bookmark()
         self._news = asyncio.Event()
         self._reports: deque[tuple[LiveEvent, bytes]] = deque(maxlen=REPORTS_MAX)
@@ -70,7 +70,7 @@ class Feed:
             metrics.sse_clients.dec()
             self._followers.discard(follower)
             self._joining.discard(follower)
-            self._leave(follower)
+            self._together.discard(follower)
 
     @property
     def is_followed(self) -> bool:
@@ -149,7 +149,8 @@ class Feed:
             return
         found, settled = await events.news(self._pool, common(bookmarks), EVENTS_PER_READ)
         complete = len(found) < EVENTS_PER_READ
-        self._give(found, settled, complete=complete)
+        if self._together:
+            self._give(found, settled, complete=complete)
         for follower in self._joining.intersection(joining):
             follower.give(found, settled, complete=complete)
             if complete:
@@ -158,16 +159,11 @@ class Feed:
             self.look()
 
     def _give(self, found: list[PlacedEvent], settled: int, *, complete: bool) -> None:
-        lacking = encoded([event for event in found if self._bookmark.lacks(event)], settled)
-        for wanted, followers in list(self._together.items()):
-            frames = [data for event, data in lacking if wanted.takes(event.event.type, event)]
-            for follower in list(followers) if frames else ():
-                if follower.has_room:
-                    follower.put(*frames)
-                else:
-                    follower.bookmark = self._bookmark.copy()
-                    follower.alone = True
-                    self._leave(follower)
+        lacking = [event for event in found if self._bookmark.lacks(event)]
+        for follower in self._together.put(encoded(lacking, settled)):
+            follower.bookmark = self._bookmark.copy()
+            follower.alone = True
+            self._together.discard(follower)
         self._bookmark.advance(found, settled, complete=complete)
 
     def _join(self, follower: Follower) -> None:
@@ -176,13 +172,7 @@ class Feed:
         if not self._together:
             self._bookmark = follower.bookmark
         follower.bookmark = self._bookmark
-        self._together.setdefault(follower.wanted, set()).add(follower)
-
-    def _leave(self, follower: Follower) -> None:
-        followers = self._together.get(follower.wanted, set())
-        followers.discard(follower)
-        if not followers:
-            self._together.pop(follower.wanted, None)
+        self._together.add(follower)
 
     async def _pass_on_reports(self) -> None:
         while True:
@@ -197,10 +187,6 @@ class Feed:
                 log.warning("reports_lost", error=error.detail)
 
     async def _pass_on(self, reports: list[tuple[LiveEvent, bytes]]) -> None:
-        asked = any(wanted.asks_for_traits for wanted in self._together)
-        told = await events.traits(self._pool, list({live.pipeline for live, _ in reports})) if asked else {}
-        for wanted, followers in self._together.items():
-            frames = [data for live, data in reports if wanted.takes(live.type, told.get(live.pipeline))]
-            for follower in followers if frames else ():
-                if follower.has_room:
-                    follower.put(*frames)
+        pipelines = {live.pipeline for live, _ in reports}
+        known = await events.traits(self._pool, list(pipelines)) if self._together.asks_for_traits else {}
+        self._together.put([(live.type, known.get(live.pipeline), data) for live, data in reports])

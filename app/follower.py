@@ -9,6 +9,9 @@ from app.subscription import Outbox, frame
 from schemas.event import PlacedEvent, Traits
 from schemas.states import PipelineStatus
 
+Told = tuple[str, Traits | None, bytes]
+"""A frame, with the type of its event and what is known of the pipeline."""
+
 
 class Wanted(Struct, frozen=True):
     """The filter of a stream: one of the types, one of the statuses, all of the labels; empty ones let all pass."""
@@ -48,10 +51,48 @@ class Follower(Outbox):
     def give(self, found: Sequence[PlacedEvent], settled: int, *, complete: bool) -> None:
         """Let what the client lacks and wants of these wait for it, and move its bookmark behind them."""
         mine = [event for event in found if self.bookmark.lacks(event) and self.wanted.takes(event.event.type, event)]
-        self.put(*(data for _, data in encoded(mine, settled)))
+        self.put(*(data for _, _, data in encoded(mine, settled)))
         self.bookmark.advance(found, settled, complete=complete)
 
 
-def encoded(found: Sequence[PlacedEvent], settled: int) -> list[tuple[PlacedEvent, bytes]]:
+class Audience:
+    """Followers that get the same things at the same time, sorted by what they want: each filter is applied once."""
+
+    def __init__(self) -> None:
+        self._by_filter: dict[Wanted, set[Follower]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._by_filter)
+
+    @property
+    def asks_for_traits(self) -> bool:
+        """Whether somebody here has to know more of an event than its type."""
+        return any(wanted.asks_for_traits for wanted in self._by_filter)
+
+    def add(self, follower: Follower) -> None:
+        """Let it have what the others get from now on."""
+        self._by_filter.setdefault(follower.wanted, set()).add(follower)
+
+    def discard(self, follower: Follower) -> None:
+        """Let it have nothing any more."""
+        followers = self._by_filter.get(follower.wanted, set())
+        followers.discard(follower)
+        if not followers:
+            self._by_filter.pop(follower.wanted, None)
+
+    def put(self, told: Sequence[Told]) -> list[Follower]:
+        """Let these wait for everybody who wants them; returns the followers that had no room for theirs."""
+        without_room = []
+        for wanted, followers in self._by_filter.items():
+            frames = [data for event_type, traits, data in told if wanted.takes(event_type, traits)]
+            for follower in followers if frames else ():
+                if follower.has_room:
+                    follower.put(*frames)
+                else:
+                    without_room.append(follower)
+        return without_room
+
+
+def encoded(found: Sequence[PlacedEvent], settled: int) -> list[Told]:
     """Make a frame of each event, with the cursor that resumes behind it."""
-    return [(event, frame(event.event, cursor_at(event, settled))) for event in found]
+    return [(event.event.type, event, frame(event.event, cursor_at(event, settled))) for event in found]
