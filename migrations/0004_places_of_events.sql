@@ -12,10 +12,10 @@
 -- may get the last one after a transaction with a higher id has come and gone there. `next_place` is not below the id of
 -- any transaction that had ended when the INSERT began, so not below what was written under the same lock before.
 
-CREATE FUNCTION places_before() RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT 0::bigint';
--- What is added to transaction ids to make places; `continue_places` replaces it.
+CREATE FUNCTION places_before() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT 0::bigint';
+-- What is added to transaction ids to make places. `continue_places` replaces it, and what is stable is then planned anew.
 
-CREATE FUNCTION place_of(id xid8) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT id::text::bigint + places_before()';
+CREATE FUNCTION place_of(id xid8) RETURNS bigint LANGUAGE sql STABLE AS 'SELECT id::text::bigint + places_before()';
 
 CREATE FUNCTION next_place() RETURNS bigint LANGUAGE sql STABLE AS $$
     SELECT greatest(place_of(pg_current_xact_id()), place_of(pg_snapshot_xmax(pg_current_snapshot())) - 1)
@@ -34,7 +34,7 @@ DECLARE
     last bigint := (SELECT max(place) FROM events);
 BEGIN
     IF last >= next THEN
-        EXECUTE format('CREATE OR REPLACE FUNCTION places_before() RETURNS bigint LANGUAGE sql IMMUTABLE AS %L',
+        EXECUTE format('CREATE OR REPLACE FUNCTION places_before() RETURNS bigint LANGUAGE sql STABLE AS %L',
                        format('SELECT %s::bigint', places_before() + last - next + 1));
     END IF;
 END $$;

@@ -285,7 +285,7 @@ DECLARE
     last bigint := (SELECT max(place) FROM events);
 BEGIN
     IF last >= next THEN
-        EXECUTE format('CREATE OR REPLACE FUNCTION places_before() RETURNS bigint LANGUAGE sql IMMUTABLE AS %L',
+        EXECUTE format('CREATE OR REPLACE FUNCTION places_before() RETURNS bigint LANGUAGE sql STABLE AS %L',
                        format('SELECT %s::bigint', places_before() + last - next + 1));
     END IF;
 END $$;
@@ -480,7 +480,7 @@ END $$;
 --
 
 CREATE FUNCTION public.place_of(id xid8) RETURNS bigint
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE sql STABLE
     AS $$SELECT id::text::bigint + places_before()$$;
 
 --
@@ -488,7 +488,7 @@ CREATE FUNCTION public.place_of(id xid8) RETURNS bigint
 --
 
 CREATE FUNCTION public.places_before() RETURNS bigint
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE sql STABLE
     AS $$SELECT 0::bigint$$;
 
 --

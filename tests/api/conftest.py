@@ -18,11 +18,7 @@ from app.services import tasks
 from app.settings import Settings
 from schemas.queue import Queue, Slot
 from schemas.task import TaskType
-
-APPEND = """
-SELECT append_events(array_agg(ROW (id, 'stage.started', 'a', json_build_object('fill', $3::text))::new_event),
-                     clock_timestamp())
-FROM pipelines, generate_series(1, $2) WHERE uuid = $1"""
+from tests.support import writers
 
 
 class Params(Struct, forbid_unknown_fields=True):
@@ -101,8 +97,6 @@ def append(pool: Pool) -> Callable[..., Coroutine[Any, Any, None]]:
     """Append events to a pipeline as a transition does, without telling Redis."""
 
     async def append(pipeline: str, count: int = 1, fill: str = "") -> None:
-        async with pool.acquire() as c, c.transaction():
-            await c.execute("SELECT id FROM pipelines WHERE uuid = $1 FOR NO KEY UPDATE", UUID(pipeline))
-            await c.execute(APPEND, UUID(pipeline), count, fill)
+        await writers.append(pool, UUID(pipeline), count, fill)
 
     return append
