@@ -36,12 +36,6 @@ def follow(client):
     return follow
 
 
-@pytest.fixture
-def no_poll(monkeypatch):
-    """What comes now does not come because somebody looked anyway."""
-    monkeypatch.setattr(broadcast, "POLL_S", 3600)
-
-
 async def test_a_stream_replays_from_the_first_event_goes_on_live_and_ends_with_the_pipeline(client, submit, follow):
     pipeline = await submit()
     async with follow(pipeline) as stream:

@@ -1,6 +1,8 @@
 """Event streams as a browser reads them."""
 
 import asyncio
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import httpx2
@@ -38,6 +40,13 @@ class Stream:
         """So many events."""
         return [await self.event() for _ in range(count)]
 
+    async def to_the_heartbeat(self) -> list[Frame]:
+        """All events up to the first silence."""
+        found = []
+        while "" not in (frame := await self.frame() or {"": "end"}):
+            found.append(frame)
+        return found
+
     async def rest(self) -> list[Frame]:
         """All events up to the end of the stream."""
         found = []
@@ -49,6 +58,17 @@ class Stream:
 def ids(events: list[Frame]) -> list[int]:
     """The numbers of those that have one."""
     return [int(event["id"]) for event in events if "id" in event]
+
+
+def known(event: Frame) -> tuple[str, int]:
+    """Pipeline and number, by which an event is known in the stream of all pipelines."""
+    told = json.loads(event["data"])
+    return told["source"].rpartition("/")[2], int(told["id"])
+
+
+def of(pipeline: Mapping[str, Any], *numbers: int) -> list[tuple[str, int]]:
+    """Events of one pipeline as ``known`` tells them."""
+    return [(pipeline["uuid"], number) for number in numbers]
 
 
 def types(events: list[Frame]) -> list[str]:
