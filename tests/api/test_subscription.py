@@ -1,8 +1,9 @@
 """What one client of a stream is given."""
 
+import asyncio
 from uuid import uuid4
 
-from app.subscription import FRAMES_MAX, Subscription
+from app.subscription import FRAMES_MAX, Outbox, Subscription
 
 FRAMES = [(seq, b"%d\n" % seq) for seq in range(1, FRAMES_MAX + 3)]
 
@@ -26,3 +27,12 @@ async def test_nothing_to_take_in_time_is_told_from_the_end():
     client.end()
     assert await client.take(0.01) is None
     assert not client.has_room
+
+
+async def test_a_frame_that_comes_with_the_timeout_is_taken():
+    """Else a heartbeat would say that it had been sent."""
+    client = Outbox()
+    taking = asyncio.create_task(client.take(0))
+    await asyncio.sleep(0)
+    client.put(b"frame")
+    assert await taking == b"frame"

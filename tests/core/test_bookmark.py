@@ -67,6 +67,11 @@ def test_a_client_is_told_to_resume_behind_the_event_but_not_behind_what_may_sti
     assert read_cursor(cursor_at(placed(9, 1, 4), settled=9)) == (9, 0, 0)
 
 
+def test_what_only_one_of_two_has_had_is_not_common():
+    one, other = Bookmark((4, 0, 0), {1: (2, 6), 2: (5, 7)}), Bookmark((3, 0, 0), {1: (1, 5), 3: (1, 5)})
+    assert common([one, other]) == common([other, one]) == Bookmark((3, 0, 0), {1: (1, 5)})
+
+
 @given(st.data())
 def test_what_is_common_to_several_is_what_all_of_them_have_had(data):
     marks = st.dictionaries(st.integers(1, 3), st.tuples(st.integers(1, 3), st.integers(0, 5)))

@@ -20,7 +20,7 @@ from app.feed import Feed
 from app.follower import Follower, Wanted
 from app.services import events
 from tests.support.pipelines import Submitted, submit
-from tests.support.writers import Writer
+from tests.support.writers import Writer, append
 
 PIPELINES, WRITERS, READERS = 3, 3, 3
 FILTERS = [Wanted(), Wanted(), Wanted(types=frozenset({"stage.started"}))]
@@ -88,6 +88,11 @@ class World:
     clients: list[Client]
     writers: dict[int, tuple[Connection, set[int]]] = field(default_factory=dict)
 
+    async def append(self, place: int) -> None:
+        """Append to a pipeline and commit, if nobody has locked it."""
+        if not any(place in locked for _, locked in self.writers.values()):
+            await append(self.pool, self.pipelines[place].uuid)
+
     async def write(self, number: int, place: int) -> None:
         """Append to a pipeline, if nobody else has locked it."""
         await self.take_id(number)
@@ -117,12 +122,13 @@ class World:
                 await self.take_id(number)
             case ("end", number, verb):
                 await self.end(number, verb)
-            case ("connect", number):
+            case ("append", place):
+                await self.append(place)
+            case ("serve", number):
                 await self.clients[number].connect(self.pool, self.shared)
+                await self.clients[number].step(self.shared)
             case ("drop", number):
                 self.clients[number].drop()
-            case ("step", number):
-                await self.clients[number].step(self.shared)
             case ("receive", number, count):
                 await self.clients[number].receive(count)
             case ("look",):
@@ -154,21 +160,22 @@ class World:
 
 
 WRITER, READER, PLACE = (st.integers(0, count - 1) for count in (WRITERS, READERS, PIPELINES))
+STEP = {
+    "append": (4, PLACE),
+    "write": (2, WRITER, PLACE),
+    "take_id": (1, WRITER),
+    "end": (2, WRITER, st.sampled_from(["COMMIT", "COMMIT", "COMMIT", "ROLLBACK"])),
+    "serve": (5, READER),
+    "drop": (3, READER),
+    "receive": (3, READER, st.integers(0, 5)),
+    "look": (4,),
+}
 STEPS = st.lists(
-    st.one_of(
-        st.tuples(st.just("write"), WRITER, PLACE),
-        st.tuples(st.just("write"), WRITER, PLACE),
-        st.tuples(st.just("take_id"), WRITER),
-        st.tuples(st.just("end"), WRITER, st.sampled_from(["COMMIT", "COMMIT", "COMMIT", "ROLLBACK"])),
-        st.tuples(st.just("connect"), READER),
-        st.tuples(st.just("drop"), READER),
-        st.tuples(st.just("step"), READER),
-        st.tuples(st.just("receive"), READER, st.integers(0, 5)),
-        st.just(("look",)),
-        st.just(("look",)),
+    st.sampled_from([verb for verb, (weight, *_) in STEP.items() for _ in range(weight)]).flatmap(
+        lambda verb: st.tuples(st.just(verb), *STEP[verb][1:])
     ),
-    min_size=10,
-    max_size=60,
+    min_size=20,
+    max_size=80,
 )
 
 
