@@ -30,7 +30,7 @@ async def run_inline(room: Room, attempt: Attempt, task: Task, params: Any, repo
     )
     if attempt.stop_reason is not None:
         return Ending(Outcome.CANCELLED)
-    limit = asyncio.timeout(claim.timeout_s)
+    limit = asyncio.timeout(claim.time_limit_s)
     attempt.on_stop = _cancel_this()
     try:
         async with limit:

@@ -63,7 +63,7 @@ def _launch(room: Room, run: contract.Run, task: Task, params: Any) -> Launch:
 async def _until_end(process: local.LocalProcess, attempt: Attempt, grace_s: float) -> Exit:
     """Wait for the end; on a reason to stop, ask first and kill after the grace, or at once when fenced."""
     ended = asyncio.ensure_future(process.wait())
-    if not await _either(ended, attempt.stopped(), attempt.claim.timeout_s):
+    if not await _either(ended, attempt.stopped(), attempt.claim.time_limit_s):
         attempt.stop(Stop.TIMEOUT)
     while not ended.done():
         reason = attempt.stop_reason
