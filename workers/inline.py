@@ -28,8 +28,6 @@ async def run_inline(room: Room, attempt: Attempt, task: Task, params: Any, repo
         pool=room.pool,
         data_dir=room.settings.data_dir,
     )
-    if attempt.stop_reason is not None:
-        return Ending(Outcome.CANCELLED)
     limit = asyncio.timeout(claim.time_limit_s)
     attempt.on_stop = _cancel_this()
     try:

@@ -54,6 +54,8 @@ class StageRunner:
             params = msgspec.convert(await self._inputs(attempt), task.params)
         except (UnresolvedReference, msgspec.ValidationError) as error:
             return Ending.failed("param_invalid", str(error), retryable=False)
+        if attempt.stop_reason is not None:
+            return Ending(Outcome.CANCELLED)
         reporter = Reporter(self.room, attempt, self.live)
         try:
             execute = run_inline if task.run is not None else run_process

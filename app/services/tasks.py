@@ -9,7 +9,7 @@ from app.db import tasks as db
 from app.db.pool import Pool, connection
 from app.errors import Conflict, NotFound
 from schemas.queue import Queue
-from schemas.stage import Transition
+from schemas.stage import Hint, Transition
 from schemas.task import TaskType
 
 PURGE_BATCH = 100
@@ -59,7 +59,7 @@ async def retry(pool: Pool, task: UUID) -> Transition:
 
 async def purge(pool: Pool, queue: Queue | None) -> tuple[int, Transition]:
     """Cancel all that is queued now, on one queue or on any, never what runs; return how many that were."""
-    purged, hints = 0, []
+    purged, hints = 0, list[Hint]()
     async with connection(pool) as c:
         now = await db_stages.now(c)
         while pipelines := await db_stages.pipelines_with_queued(c, queue, now, PURGE_BATCH):
