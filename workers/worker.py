@@ -10,6 +10,7 @@ import os
 import random
 import signal
 import socket
+import time
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from itertools import chain
@@ -119,10 +120,13 @@ class HeadwayWorker(Worker):
     async def _start(self, slot: Slot, jobs: Sequence[Job]) -> None:
         """Claim popped jobs in Postgres and run those that were granted."""
         requests = {job.stage: ClaimRequest(job.stage, job.dispatch_token, uuid4()) for job in jobs}
+        asked_at = time.monotonic()
         answer = await self._claim(list(requests.values()))
+        # While it waited for the answer the lease may have gone into doubt, or others may have ended the attempt.
+        may_start = self.leased.is_set() and time.monotonic() - asked_at < self.room.settings.lease_timeout_s
         for claim in answer.claims:
             attempt = self.room.hold(claim)
-            if not self.leased.is_set():  # the lease went into doubt before the answer came
+            if not may_start:
                 attempt.stop(Stop.FENCED)
             running = asyncio.create_task(self._run(attempt))
             self.running[slot].add(running)

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
@@ -55,6 +56,16 @@ async def test_a_claim_that_is_answered_while_the_lease_is_in_doubt_is_not_start
     pipeline = await a_command(pool, "touch", str(tmp_path / "started"))
     jobs = await jobs_of(pool, queue)
     worker.on_doubt(0.7)
+    await worker._start(Slot.PROCESS, jobs)
+    assert await ended(pipeline) == ["cancelled"]
+    assert (await pipeline.stage())["status"] == "retrying"
+    assert not (tmp_path / "started").exists()
+
+
+async def test_a_claim_whose_answer_took_longer_than_a_lease_is_not_started(worker, pool, queue, monkeypatch, tmp_path):
+    pipeline = await a_command(pool, "touch", str(tmp_path / "started"))
+    jobs, moments = await jobs_of(pool, queue), iter([0.0, 3.1])
+    monkeypatch.setattr("workers.worker.time", SimpleNamespace(monotonic=lambda: next(moments)))
     await worker._start(Slot.PROCESS, jobs)
     assert await ended(pipeline) == ["cancelled"]
     assert (await pipeline.stage())["status"] == "retrying"
