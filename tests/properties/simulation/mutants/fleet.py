@@ -114,13 +114,6 @@ WORKERS = (
         lambda _self: True,
     ),
     mutant(
-        "starts_long_after",
-        "a claim is started however late its answer comes",
-        Worker,
-        "is_too_late",
-        lambda _self, _asked_at: False,
-    ),
-    mutant(
         "starts_what_was_stopped",
         "an attempt that was told to stop before it began begins",
         RunningAttempt,
