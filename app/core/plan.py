@@ -139,9 +139,13 @@ def _faults(
     edges: Sequence[Edge],
 ) -> Iterator[Fault]:
     yield from spec_faults(spec)
+    waiting = {edge.stage for edge in edges}
     for position, stage in enumerate(spec.stages):
         yield from unstorable[position]
         yield from _task_faults(stage, task_types, f"/stages/{position}")
+        if stage.trigger_rule is TriggerRule.ANY_FAILED and stage.name not in waiting:
+            detail = "waits for a failure of what it depends on, and depends on nothing"
+            yield Fault("rule_without_dependencies", detail, f"/stages/{position}/trigger_rule")
         if stage.task in task_types and not unstorable[position]:
             referring = frozenset(written[position])
             yield from schema_faults(stage.params, task_types[stage.task], f"/stages/{position}", referring)

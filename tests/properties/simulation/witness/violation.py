@@ -27,7 +27,7 @@ RULES = {
     "queue_pause_holds": "nothing starts from a paused queue",
     "cancel_is_final": "a stage that was cancelled singly gets no other attempt",
     "waited_long_enough": "a stage is given up for waiting when it has waited for as long as it may, and not before",
-    "retry_rule": "a retry is accepted if and only if all has ended and something went wrong; it repeats just what it must",
+    "retry_rule": "a retry is accepted if all has ended and something went wrong, and repeats just what it must",
     "events_gapless": "events are numbered 1, 2, 3 … in the order of commits",
     "events_tell_all": "replaying the events gives the status of the pipeline and of every stage",
     "counters": "open, broken, unmet, propagated and seq agree with a recount",

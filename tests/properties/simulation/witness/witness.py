@@ -87,9 +87,10 @@ class Witness:
             if told.status is S.PENDING:
                 total_s = told.plan.total_timeout_s
                 self.expires_at[position] = float("inf") if total_s is None else now + total_s
-        elif event.type is EventType.STAGE_FAILED and told.status is not S.RUNNING:
-            if now < (limit := self._may_wait_until(position)):
-                raise Violation("waited_long_enough", f"stage {position} given up before {limit:.0f}")
+            return
+        is_given_up = event.type is EventType.STAGE_FAILED and told.status is not S.RUNNING
+        if is_given_up and now < (limit := self._may_wait_until(position)):
+            raise Violation("waited_long_enough", f"stage {position} given up before {limit:.0f}")
 
     def _may_wait_until(self, position: int) -> float:
         told = self.history.stages[position]
