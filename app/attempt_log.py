@@ -1,4 +1,4 @@
-"""The log of an attempt: its last lines, and what follows a place in it, while it is written and whatever becomes of it.
+"""The log of an attempt: its last lines, and what follows a place in it, while it is written and whatever happens.
 
 Places are byte offsets. No read takes more than ``CHUNK_BYTES``, so a log of any size costs the same. A log that got
 shorter, or became another file, is begun anew. Text is UTF-8; what is not becomes U+FFFD, and everything else, control

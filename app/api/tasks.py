@@ -6,6 +6,7 @@ from uuid import UUID
 from litestar import Router, get
 from litestar.params import FromPath, FromQuery, QueryParameter
 
+from app.api.logs import get_task_logs
 from app.api.state import ApiState
 from app.services import tasks
 from schemas import limits
@@ -50,6 +51,6 @@ async def get_task_result(state: ApiState, task_id: TaskId) -> TaskResult:
 
 router = Router(
     "/api/v1/tasks",
-    route_handlers=[list_tasks, get_task, get_task_result],
+    route_handlers=[list_tasks, get_task, get_task_result, get_task_logs],
     tags=["tasks"],
 )

@@ -118,4 +118,6 @@ def _found(row: Record) -> Found:
     return Found(_key(row), task, row["pipeline_status"], frozenset(row["awaited"] or ()))
 
 
-_ITEMS, _GET = (SQL[name].replace("{item}", SQL["item"]).replace("{around}", SQL["around"]) for name in ("items", "get"))
+_ITEMS, _GET = (
+    SQL[name].replace("{item}", SQL["item"]).replace("{around}", SQL["around"]) for name in ("items", "get")
+)

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated, TypeVar
 from uuid import UUID
 
-from msgspec import Meta
+from msgspec import Meta, Struct
+from msgspec.structs import astuple
 
 from app.core.cursor import read_cursor, write_cursor
 from app.db import tasks as db
@@ -16,7 +17,14 @@ from schemas.queue import Queue
 from schemas.states import STAGE_TERMINAL, StageStatus
 from schemas.task import Task, TaskPage, TaskPlace, TaskResult, TaskSummary, TaskType
 
-Key = tuple[Annotated[int, Meta(ge=0, le=db.LAST[0])], Annotated[int, Meta(ge=0, le=db.LAST[1])]]
+
+class Cursor(Struct, frozen=True, array_like=True):
+    """The last task of a page."""
+
+    pipeline_id: Annotated[int, Meta(ge=0, le=db.LAST[0])]
+    position: Annotated[int, Meta(ge=0, le=db.LAST[1])]
+
+
 T = TypeVar("T", bound=TaskSummary)
 
 
@@ -48,7 +56,7 @@ async def list_page(
         InvalidRequest: the cursor is none of ours.
 
     """
-    after = db.LAST if cursor is None else read_cursor(cursor, Key)
+    after = db.LAST if cursor is None else astuple(read_cursor(cursor, Cursor))
     async with connection(pool) as c:
         number = None if pipeline is None else await db.pipeline_id(c, pipeline)
         if pipeline is not None and number is None:

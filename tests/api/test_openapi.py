@@ -11,6 +11,7 @@ from app.api import examples
 from app.api.openapi import STRUCTS, document
 from app.asgi import create_app
 from schemas.pipeline import Pipeline, PipelinePage, PipelineProgress, PipelineSpec
+from schemas.task import Task, TaskPage, TaskResult
 
 DECODED = {
     "createPipeline": Pipeline,
@@ -19,6 +20,9 @@ DECODED = {
     "cancelPipeline": Pipeline,
     "listPipelines": PipelinePage,
     "getPipelineStatus": PipelineProgress,
+    "listTasks": TaskPage,
+    "getTask": Task,
+    "getTaskResult": TaskResult,
 }
 
 
