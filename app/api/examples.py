@@ -129,6 +129,12 @@ ANSWERS: dict[str, Any] = {
         "error": None,
     },
     "getTaskLogs": "epoch 1: loss 0.71\nepoch 2: loss 0.42\n",
+    "listTaskMetrics": {
+        "items": [
+            {"name": "val_loss", "attempt": 1, "points": [[1, 0.31, 1795490055.93], [2, 0.24, 1795490061.02]]},
+        ],
+        "next_cursor": None,
+    },
     "listTaskTypes": {
         "items": [
             {

@@ -20,6 +20,7 @@ from app.api.pipelines import DryRun
 from app.api.problems import MEDIA_TYPE, Problem
 from app.api.task_types import TaskTypePage
 from schemas.pipeline import Pipeline, PipelinePage, PipelineProgress, PipelineSpec
+from schemas.series import SeriesPage
 from schemas.task import Task, TaskPage, TaskResult
 
 STRUCTS = (
@@ -32,6 +33,7 @@ STRUCTS = (
     TaskPage,
     TaskResult,
     TaskTypePage,
+    SeriesPage,
     Readiness,
     Problem,
 )

@@ -11,6 +11,7 @@ from app.api import examples
 from app.api.openapi import STRUCTS, document
 from app.asgi import create_app
 from schemas.pipeline import Pipeline, PipelinePage, PipelineProgress, PipelineSpec
+from schemas.series import SeriesPage
 from schemas.task import Task, TaskPage, TaskResult
 
 DECODED = {
@@ -23,6 +24,7 @@ DECODED = {
     "listTasks": TaskPage,
     "getTask": Task,
     "getTaskResult": TaskResult,
+    "listTaskMetrics": SeriesPage,
 }
 
 
