@@ -78,6 +78,35 @@ _PIPELINE: dict[str, Any] = {
 _SOURCE = f"/api/v1/pipelines/{_UUID}"
 _EVENT = f'{{"id":"2","source":"{_SOURCE}","type":"pipeline.started","subject":null,"time":"{_AT}","data":{{}}}}'
 
+_TASK: dict[str, Any] = {
+    **_WAITING,
+    "name": "train",
+    "task": "train_model",
+    "queue": "training",
+    "status": "running",
+    "attempt": 1,
+    "task_id": _TRAIN,
+    "params": {"dataset": {"from": "stages.prepare.result.dataset"}, "epochs": 5},
+    "depends_on": ["prepare"],
+    "progress": 0.4,
+    "worker": "gpu-7:4711",
+    "waiting_reason": None,
+    "queued_at": _AT,
+    "started_at": _AT,
+    "pipeline": _UUID,
+    "pipeline_name": "digits",
+    "priority": 5,
+}
+_ATTEMPT: dict[str, Any] = {
+    "attempt": 1,
+    "outcome": None,
+    "error": None,
+    "worker": "gpu-7:4711",
+    "executor": "local",
+    "started_at": _AT,
+    "finished_at": None,
+}
+
 ANSWERS: dict[str, Any] = {
     "createPipeline": _PIPELINE,
     "listPipelines": {"items": [_SUMMARY], "next_cursor": None},
@@ -92,6 +121,20 @@ ANSWERS: dict[str, Any] = {
     "startPipeline": _PIPELINE,
     "cancelPipeline": {**_PIPELINE, "status": "cancelling"},
     "streamPipelineEvents": f"retry: 2000\n\nid: 2\nevent: pipeline.started\ndata: {_EVENT}\n\n",
+    "listTasks": {"items": [_TASK], "next_cursor": "WzcsMV0"},
+    "getTask": {**_TASK, "max_retries": 2, "retry_delay": 60.0, "timeout": 86400.0, "attempts": [_ATTEMPT]},
+    "getTaskResult": {
+        "status": "completed",
+        "result": {"best_checkpoint": "/…/step-3", "val_loss": 0.24},
+        "error": None,
+    },
+    "getTaskLogs": "epoch 1: loss 0.71\nepoch 2: loss 0.42\n",
+    "listTaskMetrics": {
+        "items": [
+            {"name": "val_loss", "attempt": 1, "points": [[1, 0.31, 1795490055.93], [2, 0.24, 1795490061.02]]},
+        ],
+        "next_cursor": None,
+    },
     "listTaskTypes": {
         "items": [
             {

@@ -20,8 +20,23 @@ from app.api.pipelines import DryRun
 from app.api.problems import MEDIA_TYPE, Problem
 from app.api.task_types import TaskTypePage
 from schemas.pipeline import Pipeline, PipelinePage, PipelineProgress, PipelineSpec
+from schemas.series import SeriesPage
+from schemas.task import Task, TaskPage, TaskResult
 
-STRUCTS = (PipelineSpec, Pipeline, PipelinePage, PipelineProgress, DryRun, TaskTypePage, Readiness, Problem)
+STRUCTS = (
+    PipelineSpec,
+    Pipeline,
+    PipelinePage,
+    PipelineProgress,
+    DryRun,
+    Task,
+    TaskPage,
+    TaskResult,
+    TaskTypePage,
+    SeriesPage,
+    Readiness,
+    Problem,
+)
 BODIES = {"createPipeline": ("PipelineSpec", examples.PIPELINE_SPEC)}
 OPEN = frozenset({"getLiveness", "getReadiness"})
 SCHEMAS = "#/components/schemas/"

@@ -168,7 +168,7 @@ async def get(pool: Pool, uuid: UUID) -> Pipeline:
         raise _unknown(uuid)
     ended = {stage.name for stage in pipeline.stages if stage.status is StageStatus.COMPLETED}
     for stage in pipeline.stages:
-        stage.waiting_reason = _waiting_reason(stage, ended, pipeline.status)
+        stage.waiting_reason = waiting_reason(stage, ended, pipeline.status)
     return pipeline
 
 
@@ -235,7 +235,8 @@ def _unknown(uuid: UUID) -> NotFound:
     return NotFound(f"There is no pipeline {uuid}.")
 
 
-def _waiting_reason(stage: Stage, ended: set[str], pipeline_status: str) -> str | None:
+def waiting_reason(stage: Stage, ended: set[str], pipeline_status: str) -> str | None:
+    """What a stage waits for, in words; None if it waits for nothing. ``ended`` are the stages that have completed."""
     match stage.status:
         case StageStatus.PENDING if pipeline_status == "pending":
             return "the pipeline has not been started"

@@ -11,6 +11,8 @@ from app.api import examples
 from app.api.openapi import STRUCTS, document
 from app.asgi import create_app
 from schemas.pipeline import Pipeline, PipelinePage, PipelineProgress, PipelineSpec
+from schemas.series import SeriesPage
+from schemas.task import Task, TaskPage, TaskResult
 
 DECODED = {
     "createPipeline": Pipeline,
@@ -19,6 +21,10 @@ DECODED = {
     "cancelPipeline": Pipeline,
     "listPipelines": PipelinePage,
     "getPipelineStatus": PipelineProgress,
+    "listTasks": TaskPage,
+    "getTask": Task,
+    "getTaskResult": TaskResult,
+    "listTaskMetrics": SeriesPage,
 }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from app.artifacts import LOG, attempt_directory
 from app.settings import Settings
 from schemas import limits
 from schemas.stage import Claim
@@ -40,15 +41,14 @@ def prepare(settings: Settings, claim: Claim, params: dict[str, Any]) -> Run:
     """
     if not re.match(limits.STAGE_NAME_PATTERN, claim.name):
         raise ValueError(f"{claim.name!r} is no name of a stage")
-    artifacts = settings.data_dir.resolve() / "artifacts"
-    directory = artifacts / str(claim.pipeline) / claim.name / str(claim.attempt)
-    artifacts.mkdir(mode=0o700, parents=True, exist_ok=True)
+    directory = attempt_directory(settings.data_dir, claim.pipeline, claim.name, claim.attempt)
+    directory.parents[2].mkdir(mode=0o700, parents=True, exist_ok=True)
     run = Run(
         directory=directory,
         params=directory / "params.json",
         events=directory / "events.jsonl",
         checkpoints=directory / "checkpoints",
-        log=directory / "log.txt",
+        log=directory / LOG,
         error_file=directory / "error.json",
         env=permitted(os.environ, stage_env_names(settings.stage_env)),
     )
