@@ -91,6 +91,9 @@ ANSWERS: dict[str, Any] = {
     },
     "startPipeline": _PIPELINE,
     "cancelPipeline": {**_PIPELINE, "status": "cancelling"},
+    "retryPipeline": _PIPELINE,
+    "pausePipeline": {**_PIPELINE, "status": "paused"},
+    "resumePipeline": _PIPELINE,
     "streamPipelineEvents": f"retry: 2000\n\nid: 2\nevent: pipeline.started\ndata: {_EVENT}\n\n",
     "listTaskTypes": {
         "items": [

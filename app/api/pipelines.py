@@ -1,4 +1,4 @@
-"""``/api/v1/pipelines``: submit, list, look, start, cancel, delete."""
+"""``/api/v1/pipelines``: submit, list, look, and the verbs on one pipeline."""
 
 import asyncio
 from datetime import datetime
@@ -118,6 +118,27 @@ async def cancel_pipeline(state: ApiState, uuid: PipelineId) -> Pipeline:
     return await pipelines.get(state.pool, uuid)
 
 
+@post("/{uuid:uuid}/retry", operation_id="retryPipeline", summary="Retry a pipeline", status_code=202)
+async def retry_pipeline(state: ApiState, uuid: PipelineId) -> Pipeline:
+    """Go on where it failed or was cancelled, keeping what has completed; 409 unless it has ended so."""
+    await after_commit(state, await pipelines.retry(state.pool, uuid))
+    return await pipelines.get(state.pool, uuid)
+
+
+@post("/{uuid:uuid}/pause", operation_id="pausePipeline", summary="Pause a pipeline", status_code=202)
+async def pause_pipeline(state: ApiState, uuid: PipelineId) -> Pipeline:
+    """Start nothing more of it until a resume, and let what runs finish; 409 unless it is running."""
+    await after_commit(state, await pipelines.pause(state.pool, uuid))
+    return await pipelines.get(state.pool, uuid)
+
+
+@post("/{uuid:uuid}/resume", operation_id="resumePipeline", summary="Resume a pipeline", status_code=202)
+async def resume_pipeline(state: ApiState, uuid: PipelineId) -> Pipeline:
+    """Start what has waited since the pause; 409 unless it is paused."""
+    await after_commit(state, await pipelines.resume(state.pool, uuid))
+    return await pipelines.get(state.pool, uuid)
+
+
 @delete("/{uuid:uuid}", operation_id="deletePipeline", summary="Delete a pipeline")
 async def delete_pipeline(state: ApiState, uuid: PipelineId) -> None:
     """Remove a pipeline that has ended or was never started, its artifacts with it; 409 while it is under way."""
@@ -152,6 +173,9 @@ router = Router(
         get_pipeline_status,
         start_pipeline,
         cancel_pipeline,
+        retry_pipeline,
+        pause_pipeline,
+        resume_pipeline,
         delete_pipeline,
         stream_events,
     ],

@@ -17,6 +17,9 @@ DECODED = {
     "getPipeline": Pipeline,
     "startPipeline": Pipeline,
     "cancelPipeline": Pipeline,
+    "retryPipeline": Pipeline,
+    "pausePipeline": Pipeline,
+    "resumePipeline": Pipeline,
     "listPipelines": PipelinePage,
     "getPipelineStatus": PipelineProgress,
 }
