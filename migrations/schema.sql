@@ -416,6 +416,39 @@ BEGIN
 END $$;
 
 --
+-- Name: patch_pipeline(uuid, jsonb); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.patch_pipeline(target uuid, changes jsonb) RETURNS json
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+-- Changes what is for people (name, description, labels), in any state, and the priority; what `changes` does not have
+-- stays. If the priority is another one, the queued stages are named, so that their jobs get their new places.
+DECLARE
+    pipeline pipelines;
+BEGIN
+    PERFORM set_config('lock_timeout', '2s', true);
+    SELECT * INTO pipeline FROM pipelines WHERE uuid = target FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    UPDATE pipelines
+       SET name = coalesce(changes ->> 'name', name),
+           description = coalesce(changes ->> 'description', description),
+           labels = coalesce(changes -> 'labels', labels),
+           priority = coalesce((changes ->> 'priority')::smallint, priority)
+     WHERE id = pipeline.id AND changes <> '{}';
+    RETURN json_build_object('queued', (
+        SELECT coalesce(json_agg(json_build_object(
+                   'stage', s.uuid, 'dispatch_token', s.dispatch_token, 'task', s.task, 'queue', s.queue,
+                   'slot', s.slot, 'priority', p.priority, 'queued_at', s.queued_at)), '[]')
+          FROM pipelines AS p JOIN stages AS s ON s.pipeline_id = p.id AND s.status || '' = 'queued'
+         WHERE p.id = pipeline.id AND p.status = 'running' AND p.priority <> pipeline.priority));
+END $$;
+
+--
 -- Name: pause_pipeline(uuid, boolean); Type: FUNCTION; Schema: public; Owner: -
 --
 

@@ -20,6 +20,7 @@ PIPELINE_SPEC: dict[str, Any] = {
         },
     ],
 }
+PIPELINE_PATCH: dict[str, Any] = {"priority": 9, "labels": {"team": "vision", "run": "nightly"}}
 _SUMMARY: dict[str, Any] = {
     "uuid": _UUID,
     "name": "digits",
@@ -82,6 +83,7 @@ ANSWERS: dict[str, Any] = {
     "createPipeline": _PIPELINE,
     "listPipelines": {"items": [_SUMMARY], "next_cursor": None},
     "getPipeline": _PIPELINE,
+    "patchPipeline": {**_PIPELINE, **PIPELINE_PATCH},
     "getPipelineStatus": {
         "uuid": _UUID,
         "status": "running",

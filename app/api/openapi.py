@@ -19,10 +19,23 @@ from app.api.health import Readiness
 from app.api.pipelines import DryRun
 from app.api.problems import MEDIA_TYPE, Problem
 from app.api.task_types import TaskTypePage
-from schemas.pipeline import Pipeline, PipelinePage, PipelineProgress, PipelineSpec
+from schemas.pipeline import Pipeline, PipelinePage, PipelinePatch, PipelineProgress, PipelineSpec
 
-STRUCTS = (PipelineSpec, Pipeline, PipelinePage, PipelineProgress, DryRun, TaskTypePage, Readiness, Problem)
-BODIES = {"createPipeline": ("PipelineSpec", examples.PIPELINE_SPEC)}
+STRUCTS = (
+    PipelineSpec,
+    PipelinePatch,
+    Pipeline,
+    PipelinePage,
+    PipelineProgress,
+    DryRun,
+    TaskTypePage,
+    Readiness,
+    Problem,
+)
+BODIES = {
+    "createPipeline": ("PipelineSpec", examples.PIPELINE_SPEC),
+    "patchPipeline": ("PipelinePatch", examples.PIPELINE_PATCH),
+}
 OPEN = frozenset({"getLiveness", "getReadiness"})
 SCHEMAS = "#/components/schemas/"
 BEARER = "The value of HEADWAY_API_TOKEN. Without one the API serves its own machine only, and needs no token."

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from litestar import Request, Response, Router, delete, get, post
+from litestar import Request, Response, Router, delete, get, patch, post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, QueryParameter
 from msgspec import Struct
@@ -15,11 +15,12 @@ from app.api.dispatch import after_commit
 from app.api.events import stream_events
 from app.api.state import ApiState
 from app.artifacts import remove_artifacts
+from app.core.patch import changes
 from app.core.plan import Plan, plan
 from app.errors import Fault, InvalidRequest
 from app.services import pipelines, tasks
 from schemas import limits
-from schemas.pipeline import Pipeline, PipelinePage, PipelineProgress, PipelineSpec
+from schemas.pipeline import Pipeline, PipelinePage, PipelinePatch, PipelineProgress, PipelineSpec
 from schemas.queue import Queue
 from schemas.states import PipelineStatus
 
@@ -98,6 +99,17 @@ async def get_pipeline(state: ApiState, uuid: PipelineId) -> Pipeline:
     return await pipelines.get(state.pool, uuid)
 
 
+@patch("/{uuid:uuid}", operation_id="patchPipeline", summary="Change a pipeline")
+async def patch_pipeline(request: Request[Any, Any, Any], state: ApiState, uuid: PipelineId) -> Pipeline:
+    """Change name, description, labels or priority, in any state; what is left out stays.
+
+    ``labels`` replaces all labels. A new priority counts at once for what is queued.
+    """
+    wanted = changes(await read_json(request, PipelinePatch))
+    await after_commit(state, await pipelines.patch(state.pool, uuid, wanted))
+    return await pipelines.get(state.pool, uuid)
+
+
 @get("/{uuid:uuid}/status", operation_id="getPipelineStatus", summary="Look at a pipeline's progress")
 async def get_pipeline_status(state: ApiState, uuid: PipelineId) -> PipelineProgress:
     """The light answer: status, counts by stage status, progress from 0 to 1."""
@@ -170,6 +182,7 @@ router = Router(
         create_pipeline,
         list_pipelines,
         get_pipeline,
+        patch_pipeline,
         get_pipeline_status,
         start_pipeline,
         cancel_pipeline,

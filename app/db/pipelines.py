@@ -57,6 +57,11 @@ async def retry(c: Connection, uuid: UUID) -> Verdict | None:
     return _verdict(await c.fetchval(SQL["retry"], uuid))
 
 
+async def patch(c: Connection, uuid: UUID, changes: Mapping[str, Any]) -> Transition | None:
+    """Change name, description, labels, priority; None if there is no such pipeline."""
+    return _verdict(await c.fetchval(SQL["patch"], uuid, msgspec.json.encode(changes).decode()))
+
+
 async def delete(c: Connection, uuid: UUID) -> str | None:
     """Delete it if it is terminal or pending; return the status that it had, None if there is none."""
     status: str | None = await c.fetchval(SQL["delete"], uuid)

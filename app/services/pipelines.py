@@ -133,6 +133,20 @@ async def retry(pool: Pool, uuid: UUID) -> Transition:
         return _accepted(await db.retry(c, uuid), uuid, "retried")
 
 
+async def patch(pool: Pool, uuid: UUID, changes: Mapping[str, Any]) -> Transition:
+    """Change name, description, labels or priority; a new priority names all that is queued for dispatch.
+
+    Raises:
+        NotFound: no such pipeline.
+
+    """
+    async with connection(pool) as c:
+        transition = await db.patch(c, uuid, changes)
+    if transition is None:
+        raise _unknown(uuid)
+    return transition
+
+
 async def delete(pool: Pool, uuid: UUID) -> None:
     """Remove a pipeline that has ended, or was never started, with all its rows.
 

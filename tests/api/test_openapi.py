@@ -10,12 +10,13 @@ import pytest
 from app.api import examples
 from app.api.openapi import STRUCTS, document
 from app.asgi import create_app
-from schemas.pipeline import Pipeline, PipelinePage, PipelineProgress, PipelineSpec
+from schemas.pipeline import Pipeline, PipelinePage, PipelinePatch, PipelineProgress, PipelineSpec
 
 DECODED = {
     "createPipeline": Pipeline,
     "getPipeline": Pipeline,
     "startPipeline": Pipeline,
+    "patchPipeline": Pipeline,
     "cancelPipeline": Pipeline,
     "retryPipeline": Pipeline,
     "pausePipeline": Pipeline,
@@ -80,6 +81,7 @@ def test_every_operation_has_an_id_a_sentence_an_example_and_says_how_it_fails(c
 
 def test_examples_are_what_they_stand_for(contract):
     msgspec.convert(examples.PIPELINE_SPEC, PipelineSpec)
+    msgspec.convert(examples.PIPELINE_PATCH, PipelinePatch)
     for operation in operations(contract).values():
         for status, answer in operation["responses"].items():
             for media_type, content in answer.get("content", {}).items():

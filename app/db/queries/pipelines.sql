@@ -17,6 +17,9 @@ SELECT pause_pipeline($1, false)
 -- name: retry
 SELECT retry_pipeline($1)
 
+-- name: patch
+SELECT patch_pipeline($1, $2::jsonb)
+
 -- name: delete
 SELECT delete_pipeline($1)
 
