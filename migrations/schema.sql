@@ -317,6 +317,36 @@ BEGIN
 END $$;
 
 --
+-- Name: create_pipeline_once(text, bytea, double precision, jsonb, integer[], integer[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.create_pipeline_once(client_key text, request_fingerprint bytea, kept_s double precision, spec jsonb, edges_from integer[], edges_to integer[]) RETURNS json
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+-- Stores a pipeline unless its key has stored one before (`known`), both in one transaction. Of two calls at once one
+-- gets the lock; the other is told at once that its key is in flight. The lock ends with the transaction, after its row
+-- can be seen. A key that has expired is free, pruned or not.
+DECLARE
+    owner text := spec ->> 'project';
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(hashtextextended(owner || ' ' || client_key, 0)) THEN
+        RETURN json_build_object('in_flight', true);
+    END IF;
+    INSERT INTO idempotency_keys AS k (project, key, fingerprint, pipeline, expires_at)
+    VALUES (owner, client_key, request_fingerprint, (spec ->> 'uuid')::uuid,
+            clock_timestamp() + kept_s * interval '1 second')
+        ON CONFLICT (project, key) DO UPDATE
+       SET fingerprint = excluded.fingerprint, pipeline = excluded.pipeline, expires_at = excluded.expires_at
+     WHERE k.expires_at <= clock_timestamp();
+    IF NOT FOUND THEN
+        RETURN json_build_object('known', true);
+    END IF;
+    RETURN create_pipeline(spec, edges_from, edges_to);
+END $$;
+
+--
 -- Name: delete_pipeline(uuid); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -838,6 +868,19 @@ CREATE TABLE public.events (
 );
 
 --
+-- Name: idempotency_keys; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.idempotency_keys (
+    project text DEFAULT 'default'::text NOT NULL,
+    key text NOT NULL,
+    fingerprint bytea NOT NULL,
+    pipeline uuid NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT idempotency_keys_key_check CHECK ((key ~ '^[!-~]{1,255}$'::text))
+);
+
+--
 -- Name: installation; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -1058,6 +1101,13 @@ ALTER TABLE ONLY public.events
     ADD CONSTRAINT events_pkey PRIMARY KEY (pipeline_id, seq);
 
 --
+-- Name: idempotency_keys idempotency_keys_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.idempotency_keys
+    ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (project, key);
+
+--
 -- Name: installation installation_only_row_key; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -1126,6 +1176,12 @@ ALTER TABLE ONLY public.task_types
 
 ALTER TABLE ONLY public.workers
     ADD CONSTRAINT workers_pkey PRIMARY KEY (id);
+
+--
+-- Name: idempotency_keys_by_expiry; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX idempotency_keys_by_expiry ON public.idempotency_keys USING btree (expires_at);
 
 --
 -- Name: pipelines_by_age; Type: INDEX; Schema: public; Owner: -

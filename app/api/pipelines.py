@@ -13,6 +13,7 @@ from msgspec import Struct
 from app.api.body import read_json
 from app.api.dispatch import after_commit
 from app.api.events import stream_events
+from app.api.idempotency import REPLAYED, KeyHeader, create_once
 from app.api.state import ApiState
 from app.artifacts import remove_artifacts
 from app.core.patch import changes
@@ -55,15 +56,22 @@ async def create_pipeline(
     state: ApiState,
     *,
     dry_run: FromQuery[bool] = False,
+    idempotency_key: KeyHeader = None,  # noqa: ARG001 - for the document; create_once reads it
 ) -> Response[Pipeline]:
-    """Store a pipeline, and start it if the body says ``"start": true``."""
+    """Store a pipeline, and start it if the body says ``"start": true``.
+
+    With an ``Idempotency-Key`` the call may be repeated: the answer is the pipeline that the first one has created.
+    """
     spec = await read_json(request, PipelineSpec)
-    planned = plan(spec, await tasks.registered(state.pool), stages_max=state.settings.stages_max)
+
+    async def planned() -> Plan:
+        return plan(spec, await tasks.registered(state.pool), stages_max=state.settings.stages_max)
+
     if dry_run:
-        return _dry_run(planned)
-    uuid, transition = await pipelines.create(state.pool, planned)
-    await after_commit(state, transition)
-    return Response(await pipelines.get(state.pool, uuid), headers={"Location": f"/api/v1/pipelines/{uuid}"})
+        return _dry_run(await planned())
+    created = await create_once(request, state, planned)
+    headers = {"Location": f"/api/v1/pipelines/{created.pipeline}", **(REPLAYED if created.replayed else {})}
+    return Response(await pipelines.get(state.pool, created.pipeline), headers=headers)
 
 
 @get("/", operation_id="listPipelines", summary="List pipelines")

@@ -13,8 +13,12 @@ from app.api.request_id import request_id
 from app.errors import (
     Conflict,
     Fault,
+    Gone,
     HeadwayError,
     InvalidRequest,
+    KeyInFlight,
+    KeyInvalid,
+    KeyReused,
     MalformedRequest,
     NotFound,
     TooLarge,
@@ -60,6 +64,7 @@ FAMILY: tuple[type[HeadwayError], ...] = (
     NotFound,
     MethodNotAllowed,
     Conflict,
+    Gone,
     TooLarge,
     UnsupportedMediaType,
     InvalidRequest,
@@ -67,7 +72,8 @@ FAMILY: tuple[type[HeadwayError], ...] = (
     Unavailable,
 )
 BY_STATUS = {member.status: member for member in FAMILY}
-BY_CODE = {member.code: member for member in FAMILY}
+KEYS: tuple[type[HeadwayError], ...] = (KeyInvalid, KeyReused, KeyInFlight)
+BY_CODE = {member.code: member for member in FAMILY + KEYS}
 DETAILS = {
     404: "There is nothing at this path.",
     405: "This path does not know the method; the Allow header names those that it does.",

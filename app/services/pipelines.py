@@ -33,12 +33,13 @@ def uuid7() -> UUID:
 async def create(pool: Pool, plan: Plan, *, project: str = DEFAULT_PROJECT) -> tuple[UUID, Transition]:
     """Submit a pipeline, and start it if the plan says so. The caller dispatches what the transition names."""
     uuid = uuid7()
-    spec, edges = _rows(plan, uuid, project)
+    spec, edges = rows(plan, uuid, project)
     async with connection(pool) as c:
         return uuid, await db.create(c, spec, edges)
 
 
-def _rows(plan: Plan, uuid: UUID, project: str) -> tuple[dict[str, Any], list[tuple[int, int]]]:
+def rows(plan: Plan, uuid: UUID, project: str) -> tuple[dict[str, Any], list[tuple[int, int]]]:
+    """What is stored of a plan, and its edges as pairs of positions (depends on, stage)."""
     position = {stage.name: number for number, stage in enumerate(plan.stages)}
     edges = [(position[other], position[stage.name]) for stage in plan.stages for other in stage.depends_on]
     dependents = Counter(source for source, _ in edges)
@@ -213,7 +214,7 @@ async def list_page(
 
     """
     async with connection(pool) as c:
-        rows = await db.page(
+        found = await db.page(
             c,
             project,
             statuses=statuses,
@@ -224,7 +225,7 @@ async def list_page(
             limit=limit + 1,
             newest_first=sort.startswith("-"),
         )
-    shown, beyond = rows[:limit], rows[limit:]
+    shown, beyond = found[:limit], found[limit:]
     return PipelinePage(
         items=[summary for summary, _ in shown],
         next_cursor=_write_cursor(shown[-1][1]) if beyond else None,

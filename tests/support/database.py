@@ -20,6 +20,7 @@ _TABLES = (
     "workers",
     "schedulers",
     "task_types",
+    "idempotency_keys",
 )
 EMPTY = "; ".join(f"DELETE FROM {table}" for table in _TABLES)
 
