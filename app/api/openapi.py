@@ -19,6 +19,7 @@ from app.api.health import Readiness
 from app.api.pipelines import DryRun
 from app.api.problems import MEDIA_TYPE, Problem
 from app.api.task_types import TaskTypePage
+from schemas.graph import PipelineGraph
 from schemas.pipeline import Pipeline, PipelinePage, PipelinePatch, PipelineProgress, PipelineSpec
 
 STRUCTS = (
@@ -27,6 +28,7 @@ STRUCTS = (
     Pipeline,
     PipelinePage,
     PipelineProgress,
+    PipelineGraph,
     DryRun,
     TaskTypePage,
     Readiness,

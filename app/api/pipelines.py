@@ -13,6 +13,7 @@ from msgspec import Struct
 from app.api.body import read_json
 from app.api.dispatch import after_commit
 from app.api.events import stream_events
+from app.api.graph import get_pipeline_graph
 from app.api.idempotency import REPLAYED, KeyHeader, create_once
 from app.api.state import ApiState
 from app.artifacts import remove_artifacts
@@ -192,6 +193,7 @@ router = Router(
         get_pipeline,
         patch_pipeline,
         get_pipeline_status,
+        get_pipeline_graph,
         start_pipeline,
         cancel_pipeline,
         retry_pipeline,

@@ -9,6 +9,7 @@ import msgspec
 
 from app.db.pool import Connection
 from app.db.queries import load
+from schemas.graph import PipelineGraph
 from schemas.pipeline import Pipeline, PipelineProgress, PipelineSummary
 from schemas.stage import Transition
 
@@ -78,6 +79,12 @@ async def progress(c: Connection, uuid: UUID) -> PipelineProgress | None:
     """The light answer."""
     found = await c.fetchval(SQL["progress"], uuid)
     return None if found is None else msgspec.json.decode(found, type=PipelineProgress)
+
+
+async def graph(c: Connection, uuid: UUID) -> PipelineGraph | None:
+    """Nodes and edges, without the levels."""
+    found = await c.fetchval(SQL["graph"], uuid)
+    return None if found is None else msgspec.json.decode(found, type=PipelineGraph)
 
 
 async def page(

@@ -10,6 +10,7 @@ import pytest
 from app.api import examples
 from app.api.openapi import STRUCTS, document
 from app.asgi import create_app
+from schemas.graph import PipelineGraph
 from schemas.pipeline import Pipeline, PipelinePage, PipelinePatch, PipelineProgress, PipelineSpec
 
 DECODED = {
@@ -23,6 +24,7 @@ DECODED = {
     "resumePipeline": Pipeline,
     "listPipelines": PipelinePage,
     "getPipelineStatus": PipelineProgress,
+    "getPipelineGraph": PipelineGraph,
 }
 
 
@@ -119,6 +121,7 @@ async def test_answers_match_their_schemas(client, submit, contract):
     for operation, path in {
         "getPipeline": f"{base}/{pipeline['uuid']}",
         "getPipelineStatus": f"{base}/{pipeline['uuid']}/status",
+        "getPipelineGraph": f"{base}/{pipeline['uuid']}/graph",
         "listPipelines": base,
         "listTaskTypes": "/api/v1/task-types",
         "getLiveness": "/livez",

@@ -63,6 +63,22 @@ SELECT json_build_object(
                 FROM stages WHERE pipeline_id = p.id GROUP BY status) AS n) AS s
  WHERE p.uuid = $1
 
+-- name: graph
+-- The stages and who waits for whom; the levels are counted elsewhere.
+SELECT json_build_object(
+           'nodes', (SELECT json_agg(json_build_object(
+                                'name', s.name, 'task', s.task, 'queue', s.queue, 'status', s.status,
+                                'task_id', s.uuid, 'attempt', s.attempt, 'progress', s.progress) ORDER BY s.position)
+                       FROM stages AS s WHERE s.pipeline_id = p.id),
+           'edges', (SELECT coalesce(json_agg(json_build_object('from', o.name, 'to', s.name)
+                                              ORDER BY s.position, o.position), '[]')
+                       FROM dependencies AS e
+                       JOIN stages AS s ON s.pipeline_id = e.pipeline_id AND s.position = e.stage
+                       JOIN stages AS o ON o.pipeline_id = e.pipeline_id AND o.position = e.depends_on
+                      WHERE e.pipeline_id = p.id))
+  FROM pipelines AS p
+ WHERE p.uuid = $1
+
 -- name: page
 -- A page of pipelines, newest or oldest first ({beyond} and {order}, so that both walk the index). Null filters let
 -- everything pass; the cursor is the last row of the page before.
