@@ -352,6 +352,8 @@ END $$;
 
 CREATE FUNCTION public.delete_pipeline(target uuid) RETURNS text
     LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 -- Removes a pipeline that is terminal or was never started, with all that hangs on it. Returns its status before.
 DECLARE
@@ -471,11 +473,12 @@ BEGIN
            priority = coalesce((changes ->> 'priority')::smallint, priority)
      WHERE id = pipeline.id AND changes <> '{}';
     RETURN json_build_object('queued', (
-        SELECT coalesce(json_agg(json_build_object(
-                   'stage', s.uuid, 'dispatch_token', s.dispatch_token, 'task', s.task, 'queue', s.queue,
-                   'slot', s.slot, 'priority', p.priority, 'queued_at', s.queued_at)), '[]')
-          FROM pipelines AS p JOIN stages AS s ON s.pipeline_id = p.id AND s.status || '' = 'queued'
-         WHERE p.id = pipeline.id AND p.status = 'running' AND p.priority <> pipeline.priority));
+        SELECT coalesce(json_agg(job), '[]')
+          FROM stages AS s CROSS JOIN LATERAL json_array_elements(to_dispatch(ARRAY[
+                   ROW (s.pipeline_id, s.name, s.uuid, s.dispatch_token, s.task, s.queue, s.slot)::queued_stage],
+                   s.queued_at)) AS job
+         WHERE s.pipeline_id = pipeline.id AND s.status || '' = 'queued'
+           AND (changes ->> 'priority')::smallint <> pipeline.priority));
 END $$;
 
 --
@@ -1190,10 +1193,22 @@ CREATE INDEX idempotency_keys_by_expiry ON public.idempotency_keys USING btree (
 CREATE INDEX pipelines_by_age ON public.pipelines USING btree (project, created_at, id);
 
 --
+-- Name: pipelines_ended; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX pipelines_ended ON public.pipelines USING btree (project, status, created_at, id) WHERE (finished_at IS NOT NULL);
+
+--
 -- Name: pipelines_live; Type: INDEX; Schema: public; Owner: -
 --
 
 CREATE INDEX pipelines_live ON public.pipelines USING btree (id) WHERE (status = ANY (ARRAY['running'::text, 'paused'::text, 'cancelling'::text]));
+
+--
+-- Name: pipelines_open; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX pipelines_open ON public.pipelines USING btree (project, status, created_at, id) WHERE (finished_at IS NULL);
 
 --
 -- Name: pipelines_to_settle; Type: INDEX; Schema: public; Owner: -

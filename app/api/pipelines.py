@@ -8,7 +8,7 @@ from uuid import UUID
 from litestar import Request, Response, Router, delete, get, patch, post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, QueryParameter
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from app.api.body import read_json
 from app.api.dispatch import after_commit
@@ -19,9 +19,11 @@ from app.api.state import ApiState
 from app.artifacts import remove_artifacts
 from app.core.patch import changes
 from app.core.plan import Plan, plan
+from app.core.wording import quoted
 from app.errors import Fault, InvalidRequest
 from app.services import pipelines, tasks
 from schemas import limits
+from schemas.bulk import PipelineFilter
 from schemas.pipeline import Pipeline, PipelinePage, PipelinePatch, PipelineProgress, PipelineSpec
 from schemas.queue import Queue
 from schemas.states import PipelineStatus
@@ -83,23 +85,25 @@ async def list_pipelines(
     name: FromQuery[str | None] = None,
     label: Annotated[list[str] | None, QueryParameter(description="key:value; all that are given must match")] = None,
     created_after: Annotated[datetime | None, QueryParameter(description="RFC 3339, with a time zone")] = None,
-    cursor: Annotated[str | None, QueryParameter(max_length=200, description="next_cursor of the page before")] = None,
+    cursor: Annotated[
+        str | None, QueryParameter(max_length=limits.CURSOR_MAX, description="next_cursor of the page before")
+    ] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=limits.PAGE_MAX)] = limits.PAGE_DEFAULT,
     sort: FromQuery[Literal["created_at", "-created_at"]] = "-created_at",
 ) -> PipelinePage:
-    """Pipelines, newest first; all filters must match, and a pipeline must have one of the given statuses."""
+    """Pipelines, newest first; all filters must match, and a pipeline must have one of the given statuses.
+
+    When few match among very many, a page may have less than ``limit`` and still a ``next_cursor``.
+    """
     if created_after is not None and created_after.tzinfo is None:
         raise _refused("created_after", "needs a time zone, such as 2030-01-31T12:00:00Z")
-    return await pipelines.list_page(
-        state.pool,
-        statuses=status,
-        name=name,
-        labels=None if label is None else dict(_label(text) for text in label),
-        created_after=created_after,
-        cursor=cursor,
-        limit=limit,
-        sort=sort,
+    wanted = PipelineFilter(
+        status=status or UNSET,
+        name=UNSET if name is None else name,
+        labels=_labels(label) if label else UNSET,
+        created_after=created_after or UNSET,
     )
+    return await pipelines.list_page(state.pool, wanted, cursor=cursor, limit=limit, sort=sort)
 
 
 @get("/{uuid:uuid}", operation_id="getPipeline", summary="Look at a pipeline")
@@ -173,11 +177,15 @@ def _dry_run(planned: Plan) -> Response[Any]:
     return Response(DryRun(valid=True, name=planned.name, stages=stages), status_code=200)
 
 
-def _label(text: str) -> tuple[str, str]:
-    key, colon, value = text.partition(":")
-    if not (key and colon):
-        raise _refused("label", "is written key:value")
-    return key, value
+def _labels(texts: list[str]) -> dict[str, str]:
+    labels: dict[str, str] = {}
+    for text in texts:
+        key, colon, value = text.partition(":")
+        if not (key and colon):
+            raise _refused("label", "is written key:value")
+        if labels.setdefault(key, value) != value:
+            raise _refused("label", f"asks for two values of {quoted(key)}; a pipeline has one of each label")
+    return labels
 
 
 def _refused(parameter: str, why: str) -> InvalidRequest:

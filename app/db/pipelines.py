@@ -1,7 +1,6 @@
 """Pipelines: create, start, cancel, delete, and the ways to look at them."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,14 +9,10 @@ import msgspec
 from app.db.pool import Connection
 from app.db.queries import load
 from schemas.graph import PipelineGraph
-from schemas.pipeline import Pipeline, PipelineProgress, PipelineSummary
+from schemas.pipeline import Pipeline, PipelineProgress
 from schemas.stage import Transition
 
 SQL = load("pipelines")
-PAGE = {
-    True: SQL["page"].replace("{beyond}", "<").replace("{order}", "DESC"),
-    False: SQL["page"].replace("{beyond}", ">").replace("{order}", "ASC"),
-}
 
 
 class Verdict(Transition, frozen=True, kw_only=True):
@@ -60,7 +55,8 @@ async def retry(c: Connection, uuid: UUID) -> Verdict | None:
 
 async def patch(c: Connection, uuid: UUID, changes: Mapping[str, Any]) -> Transition | None:
     """Change name, description, labels, priority; None if there is no such pipeline."""
-    return _verdict(await c.fetchval(SQL["patch"], uuid, msgspec.json.encode(changes).decode()))
+    answer = await c.fetchval(SQL["patch"], uuid, msgspec.json.encode(changes).decode())
+    return None if answer is None else msgspec.json.decode(answer, type=Transition)
 
 
 async def delete(c: Connection, uuid: UUID) -> str | None:
@@ -85,32 +81,6 @@ async def graph(c: Connection, uuid: UUID) -> PipelineGraph | None:
     """Nodes and edges, without the levels."""
     found = await c.fetchval(SQL["graph"], uuid)
     return None if found is None else msgspec.json.decode(found, type=PipelineGraph)
-
-
-async def page(
-    c: Connection,
-    project: str,
-    *,
-    statuses: Sequence[str] | None,
-    name: str | None,
-    labels: Mapping[str, str] | None,
-    created_after: datetime | None,
-    after: tuple[datetime, int] | None,
-    limit: int,
-    newest_first: bool,
-) -> list[tuple[PipelineSummary, tuple[datetime, int]]]:
-    """At most ``limit`` pipelines from behind ``after``, each with the key that continues behind it."""
-    rows = await c.fetch(
-        PAGE[newest_first],
-        project,
-        statuses,
-        name,
-        None if labels is None else msgspec.json.encode(labels).decode(),
-        created_after,
-        *(after or (None, None)),
-        limit,
-    )
-    return [(msgspec.json.decode(row["summary"], type=PipelineSummary), (row["created_at"], row["id"])) for row in rows]
 
 
 def _verdict(answer: str | None) -> Verdict | None:

@@ -78,20 +78,3 @@ SELECT json_build_object(
                       WHERE e.pipeline_id = p.id))
   FROM pipelines AS p
  WHERE p.uuid = $1
-
--- name: page
--- A page of pipelines, newest or oldest first ({beyond} and {order}, so that both walk the index). Null filters let
--- everything pass; the cursor is the last row of the page before.
-SELECT id, json_build_object(
-           'uuid', uuid, 'name', name, 'description', description, 'project', project, 'status', status,
-           'priority', priority, 'labels', labels, 'error', error, 'created_at', created_at,
-           'started_at', started_at, 'finished_at', finished_at) AS summary, created_at
-  FROM pipelines
- WHERE project = $1
-   AND ($2::text[] IS NULL OR status = ANY ($2))
-   AND ($3::text IS NULL OR name = $3)
-   AND ($4::jsonb IS NULL OR labels @> $4)
-   AND ($5::timestamptz IS NULL OR created_at > $5)
-   AND ($6::timestamptz IS NULL OR (created_at, id) {beyond} ($6, $7))
- ORDER BY created_at {order}, id {order}
- LIMIT $8
