@@ -3,6 +3,7 @@
 from typing import Any
 
 _UUID = "0197d3a0-5c1e-7b52-9c40-3f6a8d21e0b7"
+_OTHER = "0197d3a0-5c20-7e04-8b1d-6f2a9c3e5d70"
 _PREPARE, _TRAIN = "0197d3a0-5c1f-7c11-8a6e-52b0c9d4f713", "0197d3a0-5c1f-7d93-b2f8-e41a07c65d28"
 _AT = "2026-11-24T03:14:15.926535Z"
 
@@ -21,6 +22,9 @@ PIPELINE_SPEC: dict[str, Any] = {
     ],
 }
 PIPELINE_PATCH: dict[str, Any] = {"priority": 9, "labels": {"team": "vision", "run": "nightly"}}
+BULK_CANCEL: dict[str, Any] = {"filter": {"labels": {"team": "vision"}}}
+BULK_RETRY: dict[str, Any] = {"filter": {"status": ["failed"], "created_after": "2026-11-24T00:00:00Z"}}
+BULK_DELETE: dict[str, Any] = {"filter": {"uuids": [_UUID, _OTHER]}}
 _SUMMARY: dict[str, Any] = {
     "uuid": _UUID,
     "name": "digits",
@@ -79,6 +83,21 @@ _PIPELINE: dict[str, Any] = {
 _SOURCE = f"/api/v1/pipelines/{_UUID}"
 _EVENT = f'{{"id":"2","source":"{_SOURCE}","type":"pipeline.started","subject":null,"time":"{_AT}","data":{{}}}}'
 
+_NOT_ENDED: dict[str, Any] = {
+    "type": "/problems/state_conflict",
+    "title": "The call does not fit the present state",
+    "status": 409,
+    "detail": "The pipeline is running; cancel it and wait for its end before deleting it.",
+    "instance": f"/api/v1/pipelines/{_OTHER}",
+    "code": "state_conflict",
+    "request_id": "7f1d0c6b9a5e4d07a5f8e6b1c2d3e4f5",
+}
+
+
+def _bulk(*items: dict[str, Any]) -> dict[str, Any]:
+    return {"matched": len(items), "more": False, "next_cursor": None, "items": list(items)}
+
+
 ANSWERS: dict[str, Any] = {
     "createPipeline": _PIPELINE,
     "listPipelines": {"items": [_SUMMARY], "next_cursor": None},
@@ -123,6 +142,12 @@ ANSWERS: dict[str, Any] = {
     "pausePipeline": {**_PIPELINE, "status": "paused"},
     "resumePipeline": _PIPELINE,
     "streamPipelineEvents": f"retry: 2000\n\nid: 2\nevent: pipeline.started\ndata: {_EVENT}\n\n",
+    "cancelPipelines": _bulk({"uuid": _UUID, "ok": True, "status": "cancelling"}),
+    "retryPipelines": _bulk({"uuid": _UUID, "ok": True, "status": "running"}),
+    "deletePipelines": _bulk(
+        {"uuid": _UUID, "ok": True},
+        {"uuid": _OTHER, "ok": False, "status": "running", "problem": _NOT_ENDED},
+    ),
     "listTaskTypes": {
         "items": [
             {

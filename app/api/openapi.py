@@ -15,10 +15,12 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from app import __version__
 from app.api import examples
+from app.api.bulk import BulkAnswer
 from app.api.health import Readiness
 from app.api.pipelines import DryRun
 from app.api.problems import MEDIA_TYPE, Problem
 from app.api.task_types import TaskTypePage
+from schemas.bulk import BulkRequest
 from schemas.graph import PipelineGraph
 from schemas.pipeline import Pipeline, PipelinePage, PipelinePatch, PipelineProgress, PipelineSpec
 
@@ -29,6 +31,8 @@ STRUCTS = (
     PipelinePage,
     PipelineProgress,
     PipelineGraph,
+    BulkRequest,
+    BulkAnswer,
     DryRun,
     TaskTypePage,
     Readiness,
@@ -37,6 +41,9 @@ STRUCTS = (
 BODIES = {
     "createPipeline": ("PipelineSpec", examples.PIPELINE_SPEC),
     "patchPipeline": ("PipelinePatch", examples.PIPELINE_PATCH),
+    "cancelPipelines": ("BulkRequest", examples.BULK_CANCEL),
+    "retryPipelines": ("BulkRequest", examples.BULK_RETRY),
+    "deletePipelines": ("BulkRequest", examples.BULK_DELETE),
 }
 OPEN = frozenset({"getLiveness", "getReadiness"})
 SCHEMAS = "#/components/schemas/"

@@ -1,6 +1,5 @@
 """``/api/v1/pipelines``: submit, list, look, and the verbs on one pipeline."""
 
-import asyncio
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -11,12 +10,11 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from msgspec import UNSET, Struct
 
 from app.api.body import read_json
-from app.api.dispatch import after_commit
+from app.api.dispatch import after_commit, after_delete
 from app.api.events import stream_events
 from app.api.graph import get_pipeline_graph
 from app.api.idempotency import REPLAYED, KeyHeader, create_once
 from app.api.state import ApiState
-from app.artifacts import remove_artifacts
 from app.core.patch import changes
 from app.core.plan import Plan, plan
 from app.core.wording import quoted
@@ -168,8 +166,7 @@ async def resume_pipeline(state: ApiState, uuid: PipelineId) -> Pipeline:
 async def delete_pipeline(state: ApiState, uuid: PipelineId) -> None:
     """Remove a pipeline that has ended or was never started, its artifacts with it; 409 while it is under way."""
     await pipelines.delete(state.pool, uuid)
-    state.broadcaster.look([uuid])  # its streams end
-    await asyncio.to_thread(remove_artifacts, state.settings.data_dir, uuid)
+    await after_delete(state, uuid)
 
 
 def _dry_run(planned: Plan) -> Response[Any]:

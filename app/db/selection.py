@@ -32,7 +32,11 @@ def _uncommented(sql: str) -> str:
 
 
 def _page(walk: str, direction: dict[str, str]) -> str:
-    text = _uncommented(SQL["page"]).replace("{walk}", _uncommented(SQL[walk])).replace("{seek}", _uncommented(SQL["seek"]))
+    text = (
+        _uncommented(SQL["page"])
+        .replace("{walk}", _uncommented(SQL[walk]))
+        .replace("{seek}", _uncommented(SQL["seek"]))
+    )
     for name, word in direction.items():
         text = text.replace(f"{{{name}}}", word)
     return text
@@ -60,7 +64,7 @@ async def page(
     rows = await c.fetch(
         PAGES[walk, newest_first],
         project,
-        _given(wanted.status),
+        None if wanted.status is UNSET else list(set(wanted.status)),
         _given(wanted.uuids),
         _given(wanted.name),
         None if wanted.labels is UNSET else msgspec.json.encode(wanted.labels).decode(),

@@ -212,7 +212,7 @@ async def list_page(
         InvalidRequest: the cursor is none of ours, or a time is beyond the calendar.
 
     """
-    items, behind = await select(
+    found, behind = await select(
         pool,
         project,
         wanted,
@@ -221,7 +221,9 @@ async def list_page(
         limit=limit,
         look_at_max=LOOK_AT_MAX,
     )
-    return PipelinePage(items=items, next_cursor=None if behind is None else write_cursor(behind))
+    return PipelinePage(
+        items=[summary for summary, _ in found], next_cursor=None if behind is None else write_cursor(behind)
+    )
 
 
 def _accepted(verdict: db.Verdict | None, uuid: UUID, participle: str) -> Transition:

@@ -1,7 +1,6 @@
 """Selections: pipelines by filter in the order of their age, in short statements however long the history is."""
 
 from datetime import UTC, datetime
-from uuid import UUID
 
 from msgspec import UNSET, UnsetType
 
@@ -11,7 +10,6 @@ from app.db.selection import Key
 from app.errors import Fault, InvalidRequest
 from schemas.bulk import PipelineFilter
 from schemas.pipeline import PipelineSummary
-from schemas.states import PipelineStatus
 
 STEPS_MAX = 10_000
 """A statement looks at so many pipelines at most: some ten milliseconds."""
@@ -27,8 +25,8 @@ async def select(
     newest_first: bool = False,
     limit: int,
     look_at_max: int,
-) -> tuple[list[PipelineSummary], Key | None]:
-    """Up to ``limit`` pipelines that match, and the key to go on behind, or None at the end.
+) -> tuple[list[tuple[PipelineSummary, Key]], Key | None]:
+    """Up to ``limit`` pipelines that match, with their keys, and the key to go on behind, or None at the end.
 
     Name and labels have no index, so few may match among very many: after looking at some ``look_at_max`` pipelines the
     answer is what was found by then, perhaps nothing, and a key.
@@ -50,16 +48,10 @@ async def select(
             found += news
             looked_at += steps
             if len(found) > limit:
-                return [summary for summary, _ in found[:limit]], found[limit - 1][1]
+                return found[:limit], found[limit - 1][1]
             if behind is None or looked_at >= look_at_max:
-                return [summary for summary, _ in found], behind
+                return found, behind
             steps = min(GROWTH * steps, STEPS_MAX)
-
-
-async def statuses(pool: Pool, project: str, uuids: list[UUID]) -> dict[UUID, PipelineStatus]:
-    """How these pipelines are; one that is not there is left out."""
-    async with connection(pool) as c:
-        return await db.statuses(c, project, uuids)
 
 
 def _require_calendar(**moments: datetime | UnsetType) -> None:

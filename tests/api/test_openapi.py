@@ -8,8 +8,10 @@ import msgspec
 import pytest
 
 from app.api import examples
+from app.api.bulk import BulkAnswer
 from app.api.openapi import STRUCTS, document
 from app.asgi import create_app
+from schemas.bulk import BulkRequest
 from schemas.graph import PipelineGraph
 from schemas.pipeline import Pipeline, PipelinePage, PipelinePatch, PipelineProgress, PipelineSpec
 
@@ -19,6 +21,9 @@ DECODED = {
     "startPipeline": Pipeline,
     "patchPipeline": Pipeline,
     "cancelPipeline": Pipeline,
+    "cancelPipelines": BulkAnswer,
+    "retryPipelines": BulkAnswer,
+    "deletePipelines": BulkAnswer,
     "retryPipeline": Pipeline,
     "pausePipeline": Pipeline,
     "resumePipeline": Pipeline,
@@ -84,6 +89,8 @@ def test_every_operation_has_an_id_a_sentence_an_example_and_says_how_it_fails(c
 def test_examples_are_what_they_stand_for(contract):
     msgspec.convert(examples.PIPELINE_SPEC, PipelineSpec)
     msgspec.convert(examples.PIPELINE_PATCH, PipelinePatch)
+    for example in (examples.BULK_CANCEL, examples.BULK_RETRY, examples.BULK_DELETE):
+        msgspec.convert(example, BulkRequest)
     for operation in operations(contract).values():
         for status, answer in operation["responses"].items():
             for media_type, content in answer.get("content", {}).items():
