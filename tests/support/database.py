@@ -22,7 +22,7 @@ _TABLES = (
     "task_types",
     "idempotency_keys",
 )
-EMPTY = "; ".join(f"DELETE FROM {table}" for table in _TABLES)
+EMPTY = "; ".join([*(f"DELETE FROM {table}" for table in _TABLES), "UPDATE queues SET paused_at = NULL"])
 
 
 @pytest.fixture(scope="session")
