@@ -10,7 +10,7 @@ import uvicorn
 from litestar import Litestar
 from litestar.datastructures import State
 
-from app.api import auth, docs, health, openapi, pipelines, problems, task_types, tasks
+from app.api import auth, bulk, docs, health, openapi, pipelines, problems, task_types, tasks
 from app.api.observe import observed
 from app.api.query import require_known_query
 from app.broadcast import Broadcaster
@@ -41,6 +41,7 @@ def create_app(settings: Settings) -> Litestar:
         [
             pipelines.router,
             tasks.router,
+            bulk.router,
             task_types.list_task_types,
             health.livez,
             health.readyz,

@@ -3,6 +3,7 @@
 from typing import Any
 
 _UUID = "0197d3a0-5c1e-7b52-9c40-3f6a8d21e0b7"
+_OTHER = "0197d3a0-5c20-7e04-8b1d-6f2a9c3e5d70"
 _PREPARE, _TRAIN = "0197d3a0-5c1f-7c11-8a6e-52b0c9d4f713", "0197d3a0-5c1f-7d93-b2f8-e41a07c65d28"
 _AT = "2026-11-24T03:14:15.926535Z"
 
@@ -20,6 +21,10 @@ PIPELINE_SPEC: dict[str, Any] = {
         },
     ],
 }
+PIPELINE_PATCH: dict[str, Any] = {"priority": 9, "labels": {"team": "vision", "run": "nightly"}}
+BULK_CANCEL: dict[str, Any] = {"filter": {"labels": {"team": "vision"}}}
+BULK_RETRY: dict[str, Any] = {"filter": {"status": ["failed"], "created_after": "2026-11-24T00:00:00Z"}}
+BULK_DELETE: dict[str, Any] = {"filter": {"uuids": [_UUID, _OTHER]}}
 _SUMMARY: dict[str, Any] = {
     "uuid": _UUID,
     "name": "digits",
@@ -107,10 +112,26 @@ _ATTEMPT: dict[str, Any] = {
     "finished_at": None,
 }
 
+_NOT_ENDED: dict[str, Any] = {
+    "type": "/problems/state_conflict",
+    "title": "The call does not fit the present state",
+    "status": 409,
+    "detail": "The pipeline is running; cancel it and wait for its end before deleting it.",
+    "instance": f"/api/v1/pipelines/{_OTHER}",
+    "code": "state_conflict",
+    "request_id": "7f1d0c6b9a5e4d07a5f8e6b1c2d3e4f5",
+}
+
+
+def _bulk(*items: dict[str, Any]) -> dict[str, Any]:
+    return {"matched": len(items), "more": False, "next_cursor": None, "items": list(items)}
+
+
 ANSWERS: dict[str, Any] = {
     "createPipeline": _PIPELINE,
     "listPipelines": {"items": [_SUMMARY], "next_cursor": None},
     "getPipeline": _PIPELINE,
+    "patchPipeline": {**_PIPELINE, **PIPELINE_PATCH},
     "getPipelineStatus": {
         "uuid": _UUID,
         "status": "running",
@@ -118,8 +139,37 @@ ANSWERS: dict[str, Any] = {
         "counts": {"queued": 1, "pending": 1},
         "stages": {"prepare": "queued", "train": "pending"},
     },
+    "getPipelineGraph": {
+        "nodes": [
+            {
+                "name": "prepare",
+                "task": "preprocess_dataset",
+                "queue": "preprocessing",
+                "status": "queued",
+                "task_id": _PREPARE,
+                "level": 0,
+                "attempt": 0,
+                "progress": None,
+            },
+            {
+                "name": "train",
+                "task": "train_model",
+                "queue": "training",
+                "status": "pending",
+                "task_id": _TRAIN,
+                "level": 1,
+                "attempt": 0,
+                "progress": None,
+            },
+        ],
+        "edges": [{"from": "prepare", "to": "train"}],
+        "levels": [["prepare"], ["train"]],
+    },
     "startPipeline": _PIPELINE,
     "cancelPipeline": {**_PIPELINE, "status": "cancelling"},
+    "retryPipeline": _PIPELINE,
+    "pausePipeline": {**_PIPELINE, "status": "paused"},
+    "resumePipeline": _PIPELINE,
     "streamPipelineEvents": f"retry: 2000\n\nid: 2\nevent: pipeline.started\ndata: {_EVENT}\n\n",
     "listTasks": {"items": [_TASK], "next_cursor": "WzcsMV0"},
     "getTask": {**_TASK, "max_retries": 2, "retry_delay": 60.0, "timeout": 86400.0, "attempts": [_ATTEMPT]},
@@ -135,6 +185,12 @@ ANSWERS: dict[str, Any] = {
         ],
         "next_cursor": None,
     },
+    "cancelPipelines": _bulk({"uuid": _UUID, "ok": True, "status": "cancelling"}),
+    "retryPipelines": _bulk({"uuid": _UUID, "ok": True, "status": "running"}),
+    "deletePipelines": _bulk(
+        {"uuid": _UUID, "ok": True},
+        {"uuid": _OTHER, "ok": False, "status": "running", "problem": _NOT_ENDED},
+    ),
     "listTaskTypes": {
         "items": [
             {

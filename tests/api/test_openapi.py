@@ -8,9 +8,12 @@ import msgspec
 import pytest
 
 from app.api import examples
+from app.api.bulk import BulkAnswer
 from app.api.openapi import STRUCTS, document
 from app.asgi import create_app
-from schemas.pipeline import Pipeline, PipelinePage, PipelineProgress, PipelineSpec
+from schemas.bulk import BulkRequest
+from schemas.graph import PipelineGraph
+from schemas.pipeline import Pipeline, PipelinePage, PipelinePatch, PipelineProgress, PipelineSpec
 from schemas.series import SeriesPage
 from schemas.task import Task, TaskPage, TaskResult
 
@@ -18,13 +21,21 @@ DECODED = {
     "createPipeline": Pipeline,
     "getPipeline": Pipeline,
     "startPipeline": Pipeline,
+    "patchPipeline": Pipeline,
     "cancelPipeline": Pipeline,
+    "cancelPipelines": BulkAnswer,
+    "retryPipelines": BulkAnswer,
+    "deletePipelines": BulkAnswer,
+    "retryPipeline": Pipeline,
+    "pausePipeline": Pipeline,
+    "resumePipeline": Pipeline,
     "listPipelines": PipelinePage,
     "getPipelineStatus": PipelineProgress,
     "listTasks": TaskPage,
     "getTask": Task,
     "getTaskResult": TaskResult,
     "listTaskMetrics": SeriesPage,
+    "getPipelineGraph": PipelineGraph,
 }
 
 
@@ -83,6 +94,9 @@ def test_every_operation_has_an_id_a_sentence_an_example_and_says_how_it_fails(c
 
 def test_examples_are_what_they_stand_for(contract):
     msgspec.convert(examples.PIPELINE_SPEC, PipelineSpec)
+    msgspec.convert(examples.PIPELINE_PATCH, PipelinePatch)
+    for example in (examples.BULK_CANCEL, examples.BULK_RETRY, examples.BULK_DELETE):
+        msgspec.convert(example, BulkRequest)
     for operation in operations(contract).values():
         for status, answer in operation["responses"].items():
             for media_type, content in answer.get("content", {}).items():
@@ -120,6 +134,7 @@ async def test_answers_match_their_schemas(client, submit, contract):
     for operation, path in {
         "getPipeline": f"{base}/{pipeline['uuid']}",
         "getPipelineStatus": f"{base}/{pipeline['uuid']}/status",
+        "getPipelineGraph": f"{base}/{pipeline['uuid']}/graph",
         "listPipelines": base,
         "listTaskTypes": "/api/v1/task-types",
         "getLiveness": "/livez",
