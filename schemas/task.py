@@ -4,8 +4,20 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, field
 
+from schemas import limits
+from schemas.pipeline import (
+    Backoff,
+    Labels,
+    MaxRetries,
+    PipelineName,
+    Priority,
+    Seconds,
+    TaskName,
+    Timeout,
+    WaitTimeout,
+)
 from schemas.queue import Queue, Slot
 from schemas.stage import Stage
 from schemas.states import STAGE_TERMINAL, Outcome, StageStatus
@@ -20,6 +32,36 @@ class TaskType(Struct, frozen=True):
     version: str
     params_schema: dict[str, Any]
     result_schema: dict[str, Any]
+
+
+class TaskSpec(Struct, forbid_unknown_fields=True):
+    """The body of a submit call: one task, started at once. It is a pipeline of one stage, named ``name``."""
+
+    task: TaskName
+    params: dict[str, Any] = field(default_factory=dict)
+    name: PipelineName | None = None
+    queue: Queue | None = None
+    priority: Priority = limits.PRIORITY_DEFAULT
+    labels: Labels = field(default_factory=dict)
+    max_retries: MaxRetries = 0
+    retry_delay: Seconds = limits.RETRY_DELAY_DEFAULT_S
+    retry_backoff: Backoff = 1.0
+    retry_delay_max: Seconds = limits.RETRY_DELAY_CAP_DEFAULT_S
+    timeout: Timeout = limits.TIMEOUT_DEFAULT_S
+    queue_timeout: WaitTimeout | None = None
+    total_timeout: WaitTimeout | None = None
+
+
+class PurgeSpec(Struct, forbid_unknown_fields=True):
+    """The body of a purge: one queue, or all of them."""
+
+    queue: Queue | None = None
+
+
+class Purged(Struct):
+    """How many queued tasks were cancelled."""
+
+    purged: int
 
 
 class TaskSummary(Stage, kw_only=True):

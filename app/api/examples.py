@@ -127,6 +127,16 @@ def _bulk(*items: dict[str, Any]) -> dict[str, Any]:
     return {"matched": len(items), "more": False, "next_cursor": None, "items": list(items)}
 
 
+_WHOLE_TASK: dict[str, Any] = {
+    **_TASK,
+    "max_retries": 2,
+    "retry_delay": 60.0,
+    "timeout": 86400.0,
+    "attempts": [_ATTEMPT],
+}
+TASK_SPEC: dict[str, Any] = {"task": "run_command", "params": {"argv": ["echo", "hello"]}, "max_retries": 2}
+PURGE_SPEC: dict[str, Any] = {"queue": "maintenance"}
+
 ANSWERS: dict[str, Any] = {
     "createPipeline": _PIPELINE,
     "listPipelines": {"items": [_SUMMARY], "next_cursor": None},
@@ -172,7 +182,11 @@ ANSWERS: dict[str, Any] = {
     "resumePipeline": _PIPELINE,
     "streamPipelineEvents": f"retry: 2000\n\nid: 2\nevent: pipeline.started\ndata: {_EVENT}\n\n",
     "listTasks": {"items": [_TASK], "next_cursor": "WzcsMV0"},
-    "getTask": {**_TASK, "max_retries": 2, "retry_delay": 60.0, "timeout": 86400.0, "attempts": [_ATTEMPT]},
+    "getTask": _WHOLE_TASK,
+    "submitTask": {**_WHOLE_TASK, "status": "queued", "attempt": 0, "attempts": []},
+    "cancelTask": _WHOLE_TASK,
+    "retryTask": {**_WHOLE_TASK, "status": "queued"},
+    "purgeTasks": {"purged": 3},
     "getTaskResult": {
         "status": "completed",
         "result": {"best_checkpoint": "/…/step-3", "val_loss": 0.24},

@@ -24,7 +24,7 @@ from schemas.bulk import BulkRequest
 from schemas.graph import PipelineGraph
 from schemas.pipeline import Pipeline, PipelinePage, PipelinePatch, PipelineProgress, PipelineSpec
 from schemas.series import SeriesPage
-from schemas.task import Task, TaskPage, TaskResult
+from schemas.task import Purged, PurgeSpec, Task, TaskPage, TaskResult, TaskSpec
 
 STRUCTS = (
     PipelineSpec,
@@ -36,6 +36,9 @@ STRUCTS = (
     BulkRequest,
     BulkAnswer,
     DryRun,
+    TaskSpec,
+    PurgeSpec,
+    Purged,
     Task,
     TaskPage,
     TaskResult,
@@ -50,6 +53,8 @@ BODIES = {
     "cancelPipelines": ("BulkRequest", examples.BULK_CANCEL),
     "retryPipelines": ("BulkRequest", examples.BULK_RETRY),
     "deletePipelines": ("BulkRequest", examples.BULK_DELETE),
+    "submitTask": ("TaskSpec", examples.TASK_SPEC),
+    "purgeTasks": ("PurgeSpec", examples.PURGE_SPEC),
 }
 OPEN = frozenset({"getLiveness", "getReadiness"})
 SCHEMAS = "#/components/schemas/"

@@ -15,7 +15,7 @@ from schemas.bulk import BulkRequest
 from schemas.graph import PipelineGraph
 from schemas.pipeline import Pipeline, PipelinePage, PipelinePatch, PipelineProgress, PipelineSpec
 from schemas.series import SeriesPage
-from schemas.task import Task, TaskPage, TaskResult
+from schemas.task import Purged, Task, TaskPage, TaskResult
 
 DECODED = {
     "createPipeline": Pipeline,
@@ -33,6 +33,10 @@ DECODED = {
     "getPipelineStatus": PipelineProgress,
     "listTasks": TaskPage,
     "getTask": Task,
+    "submitTask": Task,
+    "cancelTask": Task,
+    "retryTask": Task,
+    "purgeTasks": Purged,
     "getTaskResult": TaskResult,
     "listTaskMetrics": SeriesPage,
     "getPipelineGraph": PipelineGraph,
