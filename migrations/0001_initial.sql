@@ -947,10 +947,13 @@ CREATE FUNCTION beat_worker(worker uuid, lease_timeout_s double precision, held 
 -- lease tokens that are held, and to be stopped. `fenced`: held, but no longer the worker's. `strangers`: the worker's for a whole lease,
 -- but not held, so a claim whose answer got lost; the worker hands them back.
 DECLARE
-    moment timestamptz := clock_timestamp();
+    moment timestamptz;
 BEGIN
     -- A beat lost in a crash of Postgres costs a fraction of a lease, so it need not wait for the disk.
     PERFORM set_config('synchronous_commit', 'off', true);
+    -- Locked before the clock is read: of two beats at once the one that waited must not set the lease back.
+    PERFORM FROM workers WHERE id = worker AND state IN ('live', 'draining') FOR NO KEY UPDATE;
+    moment := clock_timestamp();
     UPDATE workers SET heartbeat_at = moment, lease_expires_at = moment + lease_timeout_s * interval '1 second'
      WHERE id = worker AND state IN ('live', 'draining');
     IF NOT FOUND THEN
