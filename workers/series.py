@@ -38,7 +38,6 @@ class _Series:
             self._kept = POINTS_MAX // 2
             self.waiting = [point for point in self.waiting if point.n % self.stride == 0]
 
-
     def drain(self, room: int) -> SeriesReport:
         assert self.last is not None
         points, self.waiting = self.waiting[:room], self.waiting[room:]

@@ -20,8 +20,11 @@ from app.api.pipelines import DryRun
 from app.api.problems import MEDIA_TYPE, Problem
 from app.api.task_types import TaskTypePage
 from schemas.pipeline import Pipeline, PipelinePage, PipelineProgress, PipelineSpec
+from schemas.queue import QueuePage
 from schemas.series import SeriesPage
+from schemas.stats import StatsOverview
 from schemas.task import Task, TaskPage, TaskResult
+from schemas.worker import WorkerPage
 
 STRUCTS = (
     PipelineSpec,
@@ -34,6 +37,9 @@ STRUCTS = (
     TaskResult,
     TaskTypePage,
     SeriesPage,
+    StatsOverview,
+    QueuePage,
+    WorkerPage,
     Readiness,
     Problem,
 )

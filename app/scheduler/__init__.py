@@ -7,4 +7,5 @@ Its duties, in the order in which data meets them; any number of schedulers may 
 ``dispatcher``   puts queued stages on Redis, and again after Redis lost them
 ``retrier``      looks for retries that are due
 ``rescuer``      takes stages back from dead workers, and from live ones that overran their timeout
+``rollup``       counts what has ended, for statistics
 """

@@ -18,6 +18,7 @@ from app.scheduler.dispatcher import Dispatcher
 from app.scheduler.releaser import Releaser
 from app.scheduler.rescuer import Rescuer
 from app.scheduler.retrier import Retrier
+from app.scheduler.rollup import RollUp
 from app.services import workers
 from app.settings import Settings
 
@@ -112,6 +113,7 @@ async def _work(settings: Settings, stop: asyncio.Event, pool: Pool, queue: JobQ
         (Dispatcher(pool, queue), sweep_s),
         (Retrier(releaser), min(1, sweep_s)),
         (rescuer, sweep_s),
+        (RollUp(pool), sweep_s),
         (Presence(pool, uuid4()), sweep_s),
     ]
     tasks = [asyncio.create_task(drive(duty, interval_s, stop)) for duty, interval_s in duties]

@@ -50,6 +50,4 @@ async def list_page(
         if not found and await db_tasks.result(c, task) is None:
             raise NotFound(f"There is no task {task}.")
     shown, beyond = found[:limit], found[limit:]
-    return SeriesPage(
-        items=[series for series, _ in shown], next_cursor=write_cursor(shown[-1][1]) if beyond else None
-    )
+    return SeriesPage(items=[series for series, _ in shown], next_cursor=write_cursor(shown[-1][1]) if beyond else None)

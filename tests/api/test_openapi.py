@@ -11,8 +11,11 @@ from app.api import examples
 from app.api.openapi import STRUCTS, document
 from app.asgi import create_app
 from schemas.pipeline import Pipeline, PipelinePage, PipelineProgress, PipelineSpec
+from schemas.queue import QueuePage
 from schemas.series import SeriesPage
+from schemas.stats import StatsOverview
 from schemas.task import Task, TaskPage, TaskResult
+from schemas.worker import WorkerPage
 
 DECODED = {
     "createPipeline": Pipeline,
@@ -25,6 +28,9 @@ DECODED = {
     "getTask": Task,
     "getTaskResult": TaskResult,
     "listTaskMetrics": SeriesPage,
+    "getStatsOverview": StatsOverview,
+    "listQueues": QueuePage,
+    "listWorkers": WorkerPage,
 }
 
 
@@ -121,6 +127,12 @@ async def test_answers_match_their_schemas(client, submit, contract):
         "getPipeline": f"{base}/{pipeline['uuid']}",
         "getPipelineStatus": f"{base}/{pipeline['uuid']}/status",
         "listPipelines": base,
+        "listTasks": "/api/v1/tasks",
+        "getTask": f"/api/v1/tasks/{pipeline['stages'][0]['task_id']}",
+        "listTaskMetrics": f"/api/v1/tasks/{pipeline['stages'][0]['task_id']}/metrics",
+        "getStatsOverview": "/api/v1/tasks/stats/overview",
+        "listQueues": "/api/v1/queues",
+        "listWorkers": "/api/v1/workers",
         "listTaskTypes": "/api/v1/task-types",
         "getLiveness": "/livez",
         "getReadiness": "/readyz",
