@@ -23,8 +23,11 @@ from app.api.task_types import TaskTypePage
 from schemas.bulk import BulkRequest
 from schemas.graph import PipelineGraph
 from schemas.pipeline import Pipeline, PipelinePage, PipelinePatch, PipelineProgress, PipelineSpec
+from schemas.queue import QueuePage, QueueStatus
 from schemas.series import SeriesPage
+from schemas.stats import StatsOverview
 from schemas.task import Purged, PurgeSpec, Task, TaskPage, TaskResult, TaskSpec
+from schemas.worker import WorkerPage
 
 STRUCTS = (
     PipelineSpec,
@@ -44,6 +47,10 @@ STRUCTS = (
     TaskResult,
     TaskTypePage,
     SeriesPage,
+    StatsOverview,
+    QueueStatus,
+    QueuePage,
+    WorkerPage,
     Readiness,
     Problem,
 )

@@ -34,7 +34,7 @@ class Live:
     def __init__(self) -> None:
         self.told = []
 
-    def put(self, claim, kind, data):
+    def put(self, _claim, kind, data):
         self.told.append((str(kind), json.loads(json.dumps(data, allow_nan=False))))
 
 
