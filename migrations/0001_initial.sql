@@ -318,6 +318,11 @@ CREATE FUNCTION paused_queues() RETURNS text[] LANGUAGE sql STABLE AS $$
     SELECT coalesce(array_agg(name), '{}') FROM queues WHERE paused_at IS NOT NULL
 $$;
 
+CREATE FUNCTION why_held_back(status text, queue text) RETURNS text LANGUAGE sql STABLE AS $$
+-- The words for a queued stage whose queue is paused.
+    SELECT CASE WHEN status = 'queued' AND queue = ANY (paused_queues()) THEN format('the queue %s is paused', queue) END
+$$;
+
 CREATE FUNCTION give_up_at(queued_at timestamptz, queue_timeout_s double precision, expires_at timestamptz)
 RETURNS timestamptz LANGUAGE sql IMMUTABLE AS $$
 -- When a stage that is queued now has waited long enough; null if it may wait for ever.

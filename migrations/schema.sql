@@ -1173,6 +1173,17 @@ BEGIN
 END $_$;
 
 --
+-- Name: why_held_back(text, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.why_held_back(status text, queue text) RETURNS text
+    LANGUAGE sql STABLE
+    AS $$
+-- The words for a queued stage whose queue is paused.
+    SELECT CASE WHEN status = 'queued' AND queue = ANY (paused_queues()) THEN format('the queue %s is paused', queue) END
+$$;
+
+--
 -- Name: why_skipped(bigint, integer, text); Type: FUNCTION; Schema: public; Owner: -
 --
 

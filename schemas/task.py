@@ -89,7 +89,11 @@ class Task(TaskSummary, kw_only=True):
 
     max_retries: int
     retry_delay: float
+    retry_backoff: float = 1.0
+    retry_delay_max: float = limits.RETRY_DELAY_CAP_DEFAULT_S
     timeout: float
+    queue_timeout: float | None = None
+    total_timeout: float | None = None
     retry_at: datetime | None
     attempts: list[TaskAttempt]
 

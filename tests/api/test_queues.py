@@ -21,7 +21,8 @@ async def test_they_come_in_the_order_in_which_workers_serve_them(client):
 async def test_a_paused_queue_holds_its_tasks_and_a_resumed_one_dispatches_them_at_once(client, submit, queue):
     answer = await client.post(f"{BASE}/default/pause")
     assert (answer.status_code, answer.json()["paused"]) == (202, True)
-    await submit(start=True)
+    pipeline = await submit(start=True)
+    assert pipeline["stages"][0]["waiting_reason"] == "the queue default is paused"
     assert (await queue.depths())["default"] == 0
     waiting = (await statuses(client))["default"]
     assert (waiting["paused"], waiting["queued"], waiting["running"]) == (True, 1, 0)
