@@ -28,13 +28,14 @@ from app.settings import Settings
 from schemas.queue import QUEUES_BY_PRIORITY, Queue, Slot
 from schemas.stage import Beat, Claimed, ClaimRequest, Completion
 from schemas.states import Outcome
+from schemas.task import BUILT_IN_TASKS
 from workers import contract
 from workers.completer import Completer
 from workers.data_dir import require_data_dir
 from workers.lease import KILL_SHARE, Lease
 from workers.room import Attempt, Room, Stop
 from workers.stage import StageRunner
-from workers.tasks import BUILT_IN, task_type
+from workers.tasks.registration import task_type
 
 WAIT_S = 1.0
 OUTAGE_PAUSE_S = 0.5
@@ -50,6 +51,7 @@ class HeadwayWorker(Worker):
         self.room = room
         self.waiting = waiting
         self.queues = queues
+        self.plug_ins = [name for name in room.tasks if name not in BUILT_IN_TASKS]
         self.runner = StageRunner(room, Completer(room))
         self.capacity = {
             Slot.PROCESS: room.settings.worker_concurrency,
@@ -95,12 +97,12 @@ class HeadwayWorker(Worker):
                 elif free <= 0:
                     await self._either(self.slot_freed[slot].wait())
                     continue
-                jobs = await self.room.queue.claim({slot: free}, self.queues)
+                jobs = await self.room.queue.claim({slot: free}, self.queues, self.plug_ins)
                 if jobs:
                     await self._start(slot, jobs)
                 if len(jobs) < free:  # the queues were empty then; who adds to one since has set a marker
                     timeout_s = WAIT_S * random.uniform(0.8, 1.2)
-                    await self._either(self.waiting.wait([slot], self.queues, timeout_s))
+                    await self._either(self.waiting.wait([slot], self.queues, timeout_s, self.plug_ins))
             except REDIS_AWAY as error:
                 log.warning("redis_away", error=str(error))
                 await self._either(asyncio.sleep(OUTAGE_PAUSE_S * random.uniform(0.8, 1.2)))

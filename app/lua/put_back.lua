@@ -12,8 +12,8 @@ for _, id in ipairs(ids) do
   redis.call('ZREM', KEYS[1], id)
   redis.call('HDEL', KEYS[2], id)
   if home then
-    local queue, wake, score = unpack(cmsgpack.unpack(home))
-    redis.call('ZADD', queue, score, id)
+    local lane, wake, score = unpack(cmsgpack.unpack(home))
+    redis.call('ZADD', lane, score, id)
     redis.call('ZADD', wake, 0, '0')
     returned = returned + 1
   end

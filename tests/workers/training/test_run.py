@@ -124,7 +124,9 @@ def test_an_unexpected_exception_is_reported_with_its_traceback_in_the_log(event
 
 
 def test_a_refusal_is_one_line_without_a_traceback(events):
-    done = program("def f(): raise run.Refused('no\\n  such file')\nsys.exit(run.main(f))", HEADWAY_EVENTS=str(events))
+    done = program(
+        "def f(): raise run.NotRetryable('no\\n  such file')\nsys.exit(run.main(f))", HEADWAY_EVENTS=str(events)
+    )
     assert done.returncode == 1
     assert done.stderr == "error: no such file\n"
     assert json.loads(events.read_text()) == {"type": "error", "message": "no such file", "retryable": False}
