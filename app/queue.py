@@ -156,9 +156,7 @@ class JobQueue:
         place = (queue, slot, plug_in) if plug_in else (queue, slot)
         return self._key("queue", *place), self._key("wake", *place)
 
-    async def claim(
-        self, free: Mapping[Slot, int], queues: Iterable[Queue], plug_ins: Sequence[str] = ()
-    ) -> list[Job]:
+    async def claim(self, free: Mapping[Slot, int], queues: Iterable[Queue], plug_ins: Sequence[str] = ()) -> list[Job]:
         """Pop jobs for a worker's free slots, by priority; they stay in flight until ``settle`` or ``put_back``.
 
         ``plug_ins`` names the tasks that it can run besides the built-in ones.
@@ -245,7 +243,7 @@ class JobQueue:
 
     async def depths(self) -> dict[str, int]:
         """How many jobs wait in each queue, all its lanes together."""
-        lanes = [lane.decode() for lane in await self.redis.smembers(self._lanes)]
+        lanes = [lane.decode() async for lane in self.redis.sscan_iter(self._lanes)]
         pipe = self.redis.pipeline(transaction=False)
         for lane in lanes:
             pipe.zcard(lane)

@@ -6,7 +6,6 @@ from msgspec import Struct
 
 from schemas.queue import Queue, Slot
 
-
 BUILT_IN_TASKS = frozenset(
     {"preprocess_dataset", "train_model", "run_evaluation", "cleanup_checkpoints", "run_command", "noop"},
 )

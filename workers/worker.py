@@ -33,6 +33,7 @@ from workers import contract
 from workers.completer import Completer
 from workers.data_dir import require_data_dir
 from workers.lease import KILL_SHARE, Lease
+from workers.plug_ins import known_tasks
 from workers.room import Attempt, Room, Stop
 from workers.stage import StageRunner
 from workers.tasks.registration import task_type
@@ -238,14 +239,15 @@ async def run(settings: Settings) -> int:
     """Be a worker until SIGTERM or SIGINT, then drain; return the exit code.
 
     Raises:
-        SetupError: no server URLs, an unknown queue, a variable that no stage may see, servers that
-            would lose work, or another installation's data.
+        SetupError: no server URLs, an unknown queue, a plug-in that cannot be used, a variable that no stage may see,
+            servers that would lose work, or another installation's data.
         Unavailable: Postgres cannot be reached at the start.
 
     """
     if settings.database_url is None or settings.redis_url is None:
         raise SetupError("The worker needs HEADWAY_DATABASE_URL and HEADWAY_REDIS_URL.")
     queues = served_queues(settings.worker_queues)
+    known = known_tasks(settings.task_modules)
     contract.stage_env_names(settings.stage_env)
     pool = await open_pool(
         settings.database_url.get_secret_value(),
@@ -257,7 +259,7 @@ async def run(settings: Settings) -> int:
     try:
         with suppress(*REDIS_AWAY):
             await require_noeviction(redis)
-        room = Room(uuid4(), settings, pool, JobQueue(redis, settings.redis_prefix), BUILT_IN)
+        room = Room(uuid4(), settings, pool, JobQueue(redis, settings.redis_prefix), known)
         return await _serve(room, JobQueue(blocking, settings.redis_prefix), queues)
     finally:
         await redis.aclose(close_connection_pool=True)
@@ -283,7 +285,7 @@ async def _serve(room: Room, waiting: JobQueue, queues: Sequence[Queue]) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.drain)
-    log.info("worker_started", worker=str(room.worker), queues=queues, slots=worker.capacity)
+    log.info("worker_started", worker=str(room.worker), queues=queues, slots=worker.capacity, plug_ins=worker.plug_ins)
     await worker.async_run()
     await worker.close()
     log.info("worker_stopped", exit_code=worker.exit_code)

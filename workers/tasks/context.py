@@ -8,6 +8,8 @@ from uuid import UUID
 
 from workers.training import run
 
+NOBODY = UUID(int=0)
+
 
 @dataclass(frozen=True, kw_only=True)
 class TaskContext:
@@ -16,10 +18,10 @@ class TaskContext:
     A plain ``TaskContext()`` reports to nobody and writes into the working directory: your tests call a task with it.
     """
 
-    pipeline_uuid: UUID = UUID(int=0)
+    pipeline_uuid: UUID = NOBODY
     pipeline_name: str = ""
     stage_name: str = ""
-    task_id: UUID = UUID(int=0)
+    task_id: UUID = NOBODY
     """The same for every attempt of a stage: let it be the idempotency key of what the task does elsewhere."""
     attempt: int = 1
     """Counted from 1."""
@@ -47,7 +49,12 @@ class TaskContext:
         self.report({"type": "metrics", "step": step, "values": values})
 
     def checkpoint(self, path: Path, step: int, **metrics: float) -> None:
-        """Say that a file or directory is complete, and what was measured there; after the rename, never before."""
+        """Say that a file or directory is complete, and what was measured there; after the rename, never before.
+
+        Raises:
+            OSError: there is no such file.
+
+        """
         size = run.size_bytes(path)
         self.report({"type": "checkpoint", "path": str(path), "step": step, "metrics": metrics, "bytes": size})
 

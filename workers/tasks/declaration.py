@@ -75,12 +75,12 @@ def place_of(function: Callable[..., Any]) -> str:
 
 
 def _faults(task: Task) -> Iterator[str]:
-    if not (isinstance(task.name, str) and re.match(limits.TASK_NAME_PATTERN, task.name)):
+    if not re.match(limits.TASK_NAME_PATTERN, str(task.name)):
         yield "a name has 1 to 128 letters, digits, '_', '-' or '.', and begins with a letter or '_'"
     if task.queue not in QUEUES_BY_PRIORITY:
         yield f"there is no queue {task.queue!r}, only {', '.join(QUEUES_BY_PRIORITY)}"
     for what, struct in (("params", task.params), ("result", task.result)):
-        if not (isinstance(struct, type) and issubclass(struct, Struct)):
+        if not _is_struct(struct):
             yield f"its {what} must be a msgspec Struct, not {_shown(struct)}"
     if task.argv is not None and task.run is not None:
         yield "it has both a function (run) and a command line (argv); give one"
@@ -98,6 +98,10 @@ def _slot_faults(task: Task) -> Iterator[str]:
         yield "an inline task is an async function (async def)"
     elif task.slot == Slot.PROCESS and is_async:
         yield "a process task is a function without async, or a command line (argv)"
+
+
+def _is_struct(annotation: object) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Struct)
 
 
 def _shown(annotation: object) -> str:

@@ -12,7 +12,9 @@ from workers.tasks.declaration import Task
 Function = Callable[[Any, Any], Any]
 
 
-def task(*, queue: Queue | str = Queue.DEFAULT, name: str | None = None, version: str = "1") -> Callable[[Function], Task]:
+def task(
+    *, queue: Queue | str = Queue.DEFAULT, name: str | None = None, version: str = "1"
+) -> Callable[[Function], Task]:
     """Make a task of ``async def f(context: TaskContext, params: Params) -> Result``, or of the same without async.
 
     An async function runs inline, in the worker itself. A function without async runs in a process of its own. Params
@@ -24,7 +26,7 @@ def task(*, queue: Queue | str = Queue.DEFAULT, name: str | None = None, version
     """
 
     def make(function: Function) -> Task:
-        named = name or getattr(function, "__name__", "")
+        named = str(name or getattr(function, "__name__", ""))
         params, result = _annotated(named, function)
         return Task(
             name=named,

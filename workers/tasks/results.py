@@ -21,6 +21,8 @@ def as_json(result: object, declared: type[Struct]) -> dict[str, Any]:
         values = msgspec.to_builtins(result, str_keys=True)
         msgspec.convert(values, declared, str_keys=True)
     except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
-        raise ResultInvalid(f"The function's result is not the {declared.__name__} that it declares: {error}.") from None
+        raise ResultInvalid(
+            f"The function's result is not the {declared.__name__} that it declares: {error}."
+        ) from None
     found: dict[str, Any] = values
     return found
