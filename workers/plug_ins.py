@@ -147,13 +147,13 @@ def _cause(error: BaseException) -> str:
     """Say why loading failed, where, and what to do."""
     said = f"{type(error).__name__}: {error}{_where(error)}"
     if isinstance(error, ModuleNotFoundError):
-        return f"{said}; is it installed beside Headway, or its folder on PYTHONPATH?"
+        return f"{said}; install it beside Headway, or put its folder on PYTHONPATH"
     return said
 
 
 def _where(error: BaseException) -> str:
     """The user's own line that raised it; a SyntaxError says it itself."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if not frame.filename.startswith(("<frozen ", OWN_FILES, __file__))]
+    own = [frame for frame in frames if not frame.filename.startswith(("<", OWN_FILES, __file__))]
     own = [frame for frame in own if "importlib" not in frame.filename]
     return f" ({own[-1].filename}, line {own[-1].lineno})" if own and not isinstance(error, SyntaxError) else ""
