@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import redirect_stdout
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -64,7 +65,8 @@ def tasks(settings: Settings) -> Check:
     from workers.plug_ins import known_tasks  # noqa: PLC0415 - imports what users wrote
 
     try:
-        known = known_tasks(settings.task_modules)
+        with redirect_stdout(sys.stderr):  # what they print is not the doctor's answer
+            known = known_tasks(settings.task_modules)
     except SetupError as error:
         return Check("tasks", "fail", error.detail, "Correct them, or take them out of HEADWAY_TASK_MODULES.")
     plug_ins = sorted(known.keys() - BUILT_IN_TASKS)
