@@ -5,7 +5,7 @@ makes up for the one and the claim in Postgres for the other. Keys, below the pr
 
 ``queue:<queue>:<slot>``   zset of job ids, ``<stage uuid>:<dispatch token>``, by score: one lane of a queue
 ``wake:<queue>:<slot>``    marker that wakes one blocked worker
-``lanes``                  set of all lanes that ever held a job
+``lanes``                  set of the lanes that hold jobs
 ``inflight``, ``homes``    ids popped but not yet claimed in Postgres, and where they go back to
 ``events``, ``live``       streams: hints of what was committed; reports of running stages
 ``epoch``                  which life of which Redis server holds all that should be there
@@ -166,7 +166,7 @@ class JobQueue:
         for slot, count in free.items():
             arguments += [count, len(queues), len(tasks)]
             arguments += chain.from_iterable(self._lane(queue, slot, task) for queue in queues for task in tasks)
-        popped = await self._claim(keys=[self._in_flight, self._homes], args=arguments)
+        popped = await self._claim(keys=[self._in_flight, self._homes, self._lanes], args=arguments)
         jobs = [_read_job(*popped[i : i + 3]) for i in range(0, len(popped), 3)]
         if garbage := [job_id for job_id, job in zip(popped[::3], jobs, strict=True) if job is None]:
             await self._drop_garbage(garbage)
@@ -196,11 +196,11 @@ class JobQueue:
     async def put_back(self, jobs: Iterable[Job]) -> None:
         """Return jobs to their queues at their old place."""
         if ids := [job.id for job in jobs]:
-            await self._put_back(keys=[self._in_flight, self._homes], args=ids)
+            await self._put_back(keys=[self._in_flight, self._homes, self._lanes], args=ids)
 
     async def put_back_stale(self) -> int:
         """Return the jobs whose worker died between the pop and the claim."""
-        returned: int = await self._put_back(keys=[self._in_flight, self._homes], args=[])
+        returned: int = await self._put_back(keys=[self._in_flight, self._homes, self._lanes], args=[])
         return returned
 
     async def wait(

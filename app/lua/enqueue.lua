@@ -1,6 +1,7 @@
 -- Put jobs on their queues, as often as you like: a job that is there keeps its place, one that a worker has just
 -- popped is left alone.
--- KEYS: in-flight set, set of lanes.   ARGV: body lifetime in ms, then for each job: lane, wake marker, id, score, body.
+-- KEYS: in-flight set, lanes that hold jobs.
+-- ARGV: body lifetime in ms, then for each job: lane, wake marker, id, score, body.
 local added = 0
 local known = {}
 for i = 2, #ARGV, 5 do
@@ -10,10 +11,10 @@ for i = 2, #ARGV, 5 do
     if redis.call('ZADD', lane, score, id) == 1 then
       redis.call('ZADD', wake, 0, '0')
       added = added + 1
-      if not known[lane] then
-        redis.call('SADD', KEYS[2], lane)
-        known[lane] = true
-      end
+    end
+    if not known[lane] then
+      redis.call('SADD', KEYS[2], lane)
+      known[lane] = true
     end
   end
 end

@@ -1,6 +1,6 @@
 -- Return jobs from in flight to their queues, at their old score: the ones named, or those that have been in flight for
 -- too long because their worker died between the pop and the claim.
--- KEYS: in-flight set, in-flight homes.   ARGV: ids, or none for the stale ones.
+-- KEYS: in-flight set, in-flight homes, lanes that hold jobs.   ARGV: ids, or none for the stale ones.
 local ids = ARGV
 if #ids == 0 then
   local time = redis.call('TIME')
@@ -14,6 +14,7 @@ for _, id in ipairs(ids) do
   if home then
     local lane, wake, score = unpack(cmsgpack.unpack(home))
     redis.call('ZADD', lane, score, id)
+    redis.call('SADD', KEYS[3], lane)
     redis.call('ZADD', wake, 0, '0')
     returned = returned + 1
   end

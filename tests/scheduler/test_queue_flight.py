@@ -55,7 +55,7 @@ async def test_what_a_worker_has_just_popped_is_not_dispatched_again(queue):
 async def test_what_is_settled_leaves_nothing_behind(queue, redis):
     await queue.dispatch([a_job(), a_job()])
     await queue.settle(await pop(queue))
-    assert set(await redis.keys()) <= {b"headway:wake:default:inline", b"headway:lanes"}
+    assert set(await redis.keys()) <= {b"headway:wake:default:inline"}
 
 
 async def test_what_is_put_back_keeps_its_place(queue):

@@ -81,6 +81,15 @@ async def test_a_worker_wakes_for_its_lanes_and_who_leaves_work_behind_wakes_the
     assert markers == set(await redis.keys("headway:wake:*")) == {b"headway:wake:default:inline:x"}
 
 
+async def test_lanes_that_were_forgotten_are_found_again_by_the_next_dispatch(queue: JobQueue, redis):
+    await queue.dispatch([job := a_job(task="x")])
+    await redis.delete("headway:lanes")
+    assert await taken(queue, "x") == []
+
+    assert await queue.dispatch([job]) == 0
+    assert await taken(queue, "x") == [job.stage]
+
+
 async def test_depths_count_all_lanes(queue: JobQueue):
     await queue.dispatch([a_job(), a_job(task="x"), a_job(Queue.TRAINING, task="x", slot=Slot.PROCESS)])
 
