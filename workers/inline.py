@@ -53,10 +53,8 @@ class InlineContext(TaskContext):
 
 async def run_inline(room: Room, attempt: Attempt, task: Task, params: Any, reporter: Reporter) -> Ending:
     """Run the function to its end, or until it is stopped. One that swallows its cancellation cannot be stopped."""
-    if attempt.stop_reason is not None:
-        return Ending(Outcome.CANCELLED)
     context = _context(room, attempt, reporter)
-    limit = asyncio.timeout(attempt.claim.timeout_s)
+    limit = asyncio.timeout(attempt.claim.time_limit_s)
     attempt.on_stop = _cancel_this()
     try:
         async with limit:
@@ -80,7 +78,7 @@ def _context(room: Room, attempt: Attempt, reporter: Reporter) -> InlineContext:
         stage_name=claim.name,
         task_id=claim.stage,
         attempt=claim.attempt,
-        deadline=claim.started_at + claim.timeout_s,
+        deadline=claim.started_at + claim.time_limit_s,
         resume_from=Path(claim.resume_from) if claim.resume_from else None,
         room=room,
         held=attempt,

@@ -54,7 +54,13 @@ def _rows(plan: Plan, uuid: UUID, project: str) -> tuple[dict[str, Any], list[tu
             "references": stage.references,
             "max_retries": stage.max_retries,
             "retry_delay_s": stage.retry_delay_s,
+            "retry_backoff": stage.retry_backoff,
+            "retry_delay_max_s": stage.retry_delay_max_s,
             "timeout_s": stage.timeout_s,
+            "queue_timeout_s": stage.queue_timeout_s,
+            "total_timeout_s": stage.total_timeout_s,
+            "trigger_rule": stage.trigger_rule,
+            "allow_failure": stage.allow_failure,
             "unmet": len(stage.depends_on),
             "dependents": dependents[number],
         }
@@ -122,7 +128,7 @@ async def resume(pool: Pool, uuid: UUID) -> Transition:
 
 
 async def retry(pool: Pool, uuid: UUID) -> Transition:
-    """failed | cancelled → running: completed stages are kept, all others begin again with a fresh budget.
+    """failed | cancelled → running: what failed or was cancelled begins again, and what waits for it; the rest is kept.
 
     Raises:
         NotFound: no such pipeline.
@@ -130,7 +136,7 @@ async def retry(pool: Pool, uuid: UUID) -> Transition:
 
     """
     async with connection(pool) as c:
-        return _accepted(await db.retry(c, uuid), uuid, "retried")
+        return _accepted(await db.retry(c, uuid, None), uuid, "retried")
 
 
 async def delete(pool: Pool, uuid: UUID) -> None:

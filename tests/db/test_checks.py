@@ -44,6 +44,12 @@ QUEUED = {
     "with too many retries": "max_retries = 21",
     "with a retry in the past": "retry_delay_s = -1",
     "with a retry after days": "retry_delay_s = 86401",
+    "with a backoff that shortens": "retry_backoff = 0.5",
+    "with a backoff that explodes": "retry_backoff = 101",
+    "with a longest delay of less than nothing": "retry_delay_max_s = -1",
+    "with a queue timeout at once": "queue_timeout_s = 0.5",
+    "with a total timeout at once": "total_timeout_s = 0.5",
+    "with a rule that nobody knows": "trigger_rule = 'at_full_moon'",
     "with a timeout at once": "timeout_s = 0.5",
     "with a timeout after months": "timeout_s = 2592001",
     "with fewer dependents than none": "dependents = -1",
@@ -74,6 +80,7 @@ RUNNING = {
     "without a start": "started_at = NULL",
     "in no attempt": "attempt = 0",
     "that waits for others": "unmet = 1",
+    "given up for its waiting": f"give_up_at = {A_MOMENT}",
 }
 COMPLETED = {
     "at no time": "finished_at = NULL, propagated = false",

@@ -21,7 +21,7 @@ _TABLES = (
     "schedulers",
     "task_types",
 )
-EMPTY = "; ".join(f"DELETE FROM {table}" for table in _TABLES)
+EMPTY = "; ".join([*(f"DELETE FROM {table}" for table in _TABLES), "UPDATE queues SET paused_at = NULL"])
 
 
 @pytest.fixture(scope="session")
