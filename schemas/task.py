@@ -22,6 +22,11 @@ from schemas.queue import Queue, Slot
 from schemas.stage import Stage
 from schemas.states import STAGE_TERMINAL, Outcome, StageStatus
 
+BUILT_IN_TASKS = frozenset(
+    {"preprocess_dataset", "train_model", "run_evaluation", "cleanup_checkpoints", "run_command", "noop"},
+)
+"""The tasks that every worker of this version can run; whoever plugs in more has workers that know them."""
+
 
 class TaskType(Struct, frozen=True):
     """A registered task. ``params_schema`` and ``result_schema`` are JSON Schemas of its Structs."""
