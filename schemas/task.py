@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from schemas.queue import Queue, Slot
 from schemas.stage import Stage
-from schemas.states import STAGE_TERMINAL, Outcome, StageStatus
+from schemas.states import STAGE_TERMINAL, Outcome, StageStatus, TriggerRule
 
 
 class TaskType(Struct, frozen=True):
@@ -43,11 +43,17 @@ class TaskAttempt(Struct, kw_only=True):
 
 
 class Task(TaskSummary, kw_only=True):
-    """Everything about one task: its attempts too, the first one first, and how it is tried again; times in seconds."""
+    """Everything about one task: its attempts too, the first one first, and by what rules it runs; times in seconds."""
 
     max_retries: int
     retry_delay: float
+    retry_backoff: float
+    retry_delay_max: float
     timeout: float
+    queue_timeout: float | None
+    total_timeout: float | None
+    trigger_rule: TriggerRule
+    allow_failure: bool
     retry_at: datetime | None
     attempts: list[TaskAttempt]
 

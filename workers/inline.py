@@ -28,9 +28,7 @@ async def run_inline(room: Room, attempt: Attempt, task: Task, params: Any, repo
         pool=room.pool,
         data_dir=room.settings.data_dir,
     )
-    if attempt.stop_reason is not None:
-        return Ending(Outcome.CANCELLED)
-    limit = asyncio.timeout(claim.timeout_s)
+    limit = asyncio.timeout(claim.time_limit_s)
     attempt.on_stop = _cancel_this()
     try:
         async with limit:

@@ -1,6 +1,7 @@
 """Run a process task: launch it under supervision, follow what it reports, conclude from how it ended."""
 
 import asyncio
+import time
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
@@ -63,16 +64,21 @@ def _launch(room: Room, run: contract.Run, task: Task, params: Any) -> Launch:
 async def _until_end(process: local.LocalProcess, attempt: Attempt, grace_s: float) -> Exit:
     """Wait for the end; on a reason to stop, ask first and kill after the grace, or at once when fenced."""
     ended = asyncio.ensure_future(process.wait())
-    if not await _either(ended, attempt.stopped(), attempt.claim.timeout_s):
+    ends_at = time.monotonic() + attempt.claim.time_limit_s
+    if not await _either(ended, attempt.stopped(), attempt.claim.time_limit_s):
         attempt.stop(Stop.TIMEOUT)
     while not ended.done():
         reason = attempt.stop_reason
         if reason is Stop.FENCED:
             break
         process.terminate()
-        # A drain sets its own end, by fencing what is left after it.
-        if not await _either(ended, attempt.stopped(after=reason), None if reason is Stop.DRAIN else grace_s):
+        # A drain ends by fencing what is left, unless it is called off; the timeout holds either way.
+        patience_s = max(0.0, ends_at - time.monotonic()) if reason is Stop.DRAIN else grace_s
+        if await _either(ended, attempt.stopped(after=reason), patience_s):
+            continue
+        if reason is not Stop.DRAIN:
             break
+        attempt.stop(Stop.TIMEOUT)
     if not ended.done():
         process.kill()
     return await ended

@@ -10,11 +10,12 @@ import os
 import random
 import signal
 import socket
+import time
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from itertools import chain
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import structlog
 from arq.worker import Function, Worker, func
@@ -26,7 +27,7 @@ from app.queue import REDIS_AWAY, STAGE_FUNCTION, Job, JobQueue, open_redis, req
 from app.services import stages, tasks, workers
 from app.settings import Settings
 from schemas.queue import QUEUES_BY_PRIORITY, Queue, Slot
-from schemas.stage import Beat, Claimed, ClaimRequest, Completion
+from schemas.stage import Beat, Claimed, ClaimRequest, Completion, Stranger
 from schemas.states import Outcome
 from workers import contract
 from workers.completer import Completer
@@ -58,6 +59,7 @@ class HeadwayWorker(Worker):
         self.running: dict[Slot, set[asyncio.Task[None]]] = {slot: set() for slot in Slot}
         self.slot_freed = {slot: asyncio.Event() for slot in Slot}
         self.draining = asyncio.Event()
+        self.asking: set[UUID] = set()  # lease tokens of claims that have not been answered
         self.leased = asyncio.Event()  # not set while in doubt: what it popped now it could not claim
         self.leased.set()
         self.exit_code = 0
@@ -118,9 +120,15 @@ class HeadwayWorker(Worker):
     async def _start(self, slot: Slot, jobs: Sequence[Job]) -> None:
         """Claim popped jobs in Postgres and run those that were granted."""
         requests = {job.stage: ClaimRequest(job.stage, job.dispatch_token, uuid4()) for job in jobs}
+        asked_at = time.monotonic()
         answer = await self._claim(list(requests.values()))
+        # While it waited for the answer the lease may have gone into doubt, or others may have ended the attempt.
+        may_start = self.leased.is_set() and time.monotonic() - asked_at < self.room.settings.lease_timeout_s
         for claim in answer.claims:
-            running = asyncio.create_task(self._run(self.room.hold(claim)))
+            attempt = self.room.hold(claim)
+            if not may_start:
+                attempt.stop(Stop.FENCED)
+            running = asyncio.create_task(self._run(attempt))
             self.running[slot].add(running)
             running.add_done_callback(lambda task: self._free(slot, task))
         locked = set(chain.from_iterable(answer.locked))
@@ -132,12 +140,17 @@ class HeadwayWorker(Worker):
 
     async def _claim(self, requests: Sequence[ClaimRequest]) -> Claimed:
         """Ask with the same tokens until there is an answer: a claim whose reply was lost is granted again."""
-        while True:
-            try:
-                return await stages.claim(self.room.pool, self.room.worker, requests)
-            except Unavailable as error:
-                log.warning("claims_wait_for_postgres", count=len(requests), error=str(error))
-                await asyncio.sleep(OUTAGE_PAUSE_S * random.uniform(0.8, 1.2))
+        asking = {request.lease_token for request in requests}
+        self.asking |= asking
+        try:
+            while True:
+                try:
+                    return await stages.claim(self.room.pool, self.room.worker, requests)
+                except Unavailable as error:
+                    log.warning("claims_wait_for_postgres", count=len(requests), error=str(error))
+                    await asyncio.sleep(OUTAGE_PAUSE_S * random.uniform(0.8, 1.2))
+        finally:
+            self.asking -= asking
 
     async def _run(self, attempt: Attempt) -> None:
         function = self.functions[STAGE_FUNCTION]
@@ -167,19 +180,8 @@ class HeadwayWorker(Worker):
                 if attempt := self.room.attempts.get(lease_token):
                     attempt.stop(reason)
         for stranger in beat.strangers:
-            if stranger.lease_token not in self.room.attempts:
-                error = {"code": "lost_worker", "message": "The worker does not know of this attempt."}
-                self.runner.completer.put(
-                    Completion(
-                        stranger.stage,
-                        stranger.attempt,
-                        stranger.lease_token,
-                        Outcome.LOST,
-                        error=error,
-                        retry_delay_s=0,
-                        costs_retry=False,
-                    )
-                )
+            if stranger.lease_token not in self.room.attempts and stranger.lease_token not in self.asking:
+                self.runner.completer.put(_hand_back(stranger))
 
     def on_doubt(self, share: float) -> None:
         """The lease could not be renewed for this share of its time: let go before somebody else takes over."""
@@ -217,6 +219,20 @@ class HeadwayWorker(Worker):
         self.lease.end()
         with suppress(Unavailable):
             await workers.leave(self.room.pool, self.room.worker, "stopped")
+
+
+def _hand_back(stranger: Stranger) -> Completion:
+    """As in a drain: nobody was lost, so it does not count towards quarantine."""
+    error = {"code": "claim_unknown", "message": "Its worker does not know of this attempt; it goes on elsewhere."}
+    return Completion(
+        stranger.stage,
+        stranger.attempt,
+        stranger.lease_token,
+        Outcome.CANCELLED,
+        error=error,
+        retry_delay_s=0,
+        costs_retry=False,
+    )
 
 
 def served_queues(names: str) -> list[Queue]:

@@ -34,27 +34,27 @@ async def create(c: Connection, spec: Mapping[str, Any], edges: Sequence[tuple[i
 
 async def start(c: Connection, uuid: UUID) -> Verdict | None:
     """pending → running; None if there is no such pipeline."""
-    return _verdict(await c.fetchval(SQL["start"], uuid))
+    return verdict(await c.fetchval(SQL["start"], uuid))
 
 
 async def cancel(c: Connection, uuid: UUID) -> Verdict | None:
     """→ cancelling; None if there is no such pipeline."""
-    return _verdict(await c.fetchval(SQL["cancel"], uuid))
+    return verdict(await c.fetchval(SQL["cancel"], uuid))
 
 
 async def pause(c: Connection, uuid: UUID) -> Verdict | None:
     """running → paused; None if there is no such pipeline."""
-    return _verdict(await c.fetchval(SQL["pause"], uuid))
+    return verdict(await c.fetchval(SQL["pause"], uuid))
 
 
 async def resume(c: Connection, uuid: UUID) -> Verdict | None:
     """paused → running; None if there is no such pipeline."""
-    return _verdict(await c.fetchval(SQL["resume"], uuid))
+    return verdict(await c.fetchval(SQL["resume"], uuid))
 
 
-async def retry(c: Connection, uuid: UUID) -> Verdict | None:
-    """failed | cancelled → running; None if there is no such pipeline."""
-    return _verdict(await c.fetchval(SQL["retry"], uuid))
+async def retry(c: Connection, uuid: UUID, only_stage: UUID | None) -> Verdict | None:
+    """failed | cancelled → running, for all of it or one stage; None if there is no such pipeline."""
+    return verdict(await c.fetchval(SQL["retry"], uuid, only_stage))
 
 
 async def delete(c: Connection, uuid: UUID) -> str | None:
@@ -101,5 +101,6 @@ async def page(
     return [(msgspec.json.decode(row["summary"], type=PipelineSummary), (row["created_at"], row["id"])) for row in rows]
 
 
-def _verdict(answer: str | None) -> Verdict | None:
+def verdict(answer: str | None) -> Verdict | None:
+    """Read the answer of a verb on one pipeline or stage."""
     return None if answer is None else msgspec.json.decode(answer, type=Verdict)

@@ -12,13 +12,15 @@ from uuid import UUID
 import msgspec
 
 from app.core.plan import Plan
+from app.core.waiting import waiting_reason
 from app.db import pipelines as db
+from app.db import queues as db_queues
 from app.db.pool import Pool, connection
 from app.errors import Conflict, Fault, InvalidRequest, NotFound
 from schemas import limits
 from schemas.pipeline import Pipeline, PipelinePage, PipelineProgress
-from schemas.stage import Stage, Transition
-from schemas.states import StageStatus
+from schemas.stage import Transition
+from schemas.states import STAGE_TERMINAL
 
 DEFAULT_PROJECT = "default"
 
@@ -54,7 +56,13 @@ def _rows(plan: Plan, uuid: UUID, project: str) -> tuple[dict[str, Any], list[tu
             "references": stage.references,
             "max_retries": stage.max_retries,
             "retry_delay_s": stage.retry_delay_s,
+            "retry_backoff": stage.retry_backoff,
+            "retry_delay_max_s": stage.retry_delay_max_s,
             "timeout_s": stage.timeout_s,
+            "queue_timeout_s": stage.queue_timeout_s,
+            "total_timeout_s": stage.total_timeout_s,
+            "trigger_rule": stage.trigger_rule,
+            "allow_failure": stage.allow_failure,
             "unmet": len(stage.depends_on),
             "dependents": dependents[number],
         }
@@ -122,7 +130,7 @@ async def resume(pool: Pool, uuid: UUID) -> Transition:
 
 
 async def retry(pool: Pool, uuid: UUID) -> Transition:
-    """failed | cancelled → running: completed stages are kept, all others begin again with a fresh budget.
+    """failed | cancelled → running: what failed or was cancelled begins again, and what waits for it; the rest is kept.
 
     Raises:
         NotFound: no such pipeline.
@@ -130,7 +138,7 @@ async def retry(pool: Pool, uuid: UUID) -> Transition:
 
     """
     async with connection(pool) as c:
-        return _accepted(await db.retry(c, uuid), uuid, "retried")
+        return _accepted(await db.retry(c, uuid, None), uuid, "retried")
 
 
 async def delete(pool: Pool, uuid: UUID) -> None:
@@ -158,11 +166,12 @@ async def get(pool: Pool, uuid: UUID) -> Pipeline:
     """
     async with connection(pool) as c:
         pipeline = await db.get(c, uuid)
+        paused = await db_queues.paused(c)
     if pipeline is None:
         raise _unknown(uuid)
-    ended = {stage.name for stage in pipeline.stages if stage.status is StageStatus.COMPLETED}
+    ended = {stage.name for stage in pipeline.stages if stage.status in STAGE_TERMINAL}
     for stage in pipeline.stages:
-        stage.waiting_reason = waiting_reason(stage, ended, pipeline.status)
+        stage.waiting_reason = waiting_reason(stage, ended, pipeline.status, paused)
     return pipeline
 
 
@@ -227,23 +236,6 @@ def _accepted(verdict: db.Verdict | None, uuid: UUID, participle: str) -> Transi
 
 def _unknown(uuid: UUID) -> NotFound:
     return NotFound(f"There is no pipeline {uuid}.")
-
-
-def waiting_reason(stage: Stage, ended: set[str], pipeline_status: str) -> str | None:
-    """What a stage waits for, in words; None if it waits for nothing. ``ended`` are the stages that have completed."""
-    match stage.status:
-        case StageStatus.PENDING if pipeline_status == "pending":
-            return "the pipeline has not been started"
-        case StageStatus.PENDING:
-            return "waits for " + ", ".join(name for name in stage.depends_on if name not in ended)
-        case StageStatus.QUEUED if pipeline_status == "paused":
-            return "the pipeline is paused"
-        case StageStatus.QUEUED:
-            return f"waits for a free slot on the queue {stage.queue}"
-        case StageStatus.RETRYING:
-            return "waits for its next attempt"
-        case _:
-            return None
 
 
 def _write_cursor(key: tuple[datetime, int]) -> str:

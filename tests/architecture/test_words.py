@@ -8,7 +8,7 @@ import pytest
 from app.db.pool import Pool
 from schemas.event import EventType
 from schemas.queue import Queue, Slot
-from schemas.states import PIPELINE_TERMINAL, STAGE_TERMINAL, Outcome, PipelineStatus, StageStatus
+from schemas.states import PIPELINE_TERMINAL, STAGE_TERMINAL, Outcome, PipelineStatus, StageStatus, TriggerRule
 from schemas.worker import WorkerState
 
 CHECKS = """
@@ -31,6 +31,7 @@ async def checks(pool: Pool):
         ("stages", "status", StageStatus),
         ("stages", "queue", Queue),
         ("stages", "slot", Slot),
+        ("stages", "trigger_rule", TriggerRule),
         ("attempts", "outcome", Outcome),
         ("events", "type", EventType),
         ("workers", "state", WorkerState),

@@ -140,7 +140,7 @@ async def test_a_pipeline_that_is_gone_or_was_never_there_does_no_harm(pool):
 async def test_a_stage_waits_for_its_retry_until_it_is_due(pool):
     pipeline, worker = await submit(pool), await a_worker(pool)
     await worker.fail(pipeline, "a", retry_delay_s=60)
-    assert (await pipeline.release()).queued == await stages.retries_due(pool, 10) == []
+    assert (await pipeline.release()).queued == await stages.due(pool, 10) == []
     assert (await pipeline.stage())["status"] == "retrying"
 
 
@@ -150,7 +150,7 @@ async def test_a_retry_that_is_due_is_queued_under_a_new_dispatch_token(pool):
     before = await pipeline.stage()
     past = before["retry_at"] - timedelta(seconds=61)
     await pool.execute("UPDATE stages SET retry_at = $1", past)
-    assert await stages.retries_due(pool, 10) == [pipeline.id]
+    assert await stages.due(pool, 10) == [pipeline.id]
     (told,) = (await pipeline.release()).queued
     stage = await pipeline.stage()
     assert (stage["status"], stage["retry_at"]) == ("queued", None)

@@ -23,7 +23,7 @@ async def test_a_failed_pipeline_goes_on_where_it_failed(pool):
     assert [job.stage for job in answer.queued] == [(await pipeline.stage("b"))["uuid"]]
     assert [hint.seq for hint in answer.hints] == [await pipeline.seq()]
     assert (await pipeline.history())[-2:] == ["pipeline.started", "stage.queued b"]
-    assert await pipeline.told("pipeline.started") == {"retry": True}
+    assert await pipeline.told("pipeline.started") == {"retry": True, "stages": ["b", "c"]}
     row = await pipeline.row()
     assert (row["status"], row["error"], row["finished_at"]) == ("running", None, None)
 

@@ -23,7 +23,7 @@ _TABLES = (
     "stats_totals",
     "stats_minutes",
 )
-EMPTY = "; ".join(f"DELETE FROM {table}" for table in _TABLES)
+EMPTY = "; ".join([*(f"DELETE FROM {table}" for table in _TABLES), "UPDATE queues SET paused_at = NULL"])
 
 
 @pytest.fixture(scope="session")

@@ -71,7 +71,7 @@ def _variables(run: Run, settings: Settings, claim: Claim) -> dict[str, str]:
         "HEADWAY_EVENTS": str(run.events),
         "HEADWAY_CHECKPOINT_DIR": str(run.checkpoints),
         "HEADWAY_RESUME_FROM": claim.resume_from or "",
-        "HEADWAY_DEADLINE": f"{claim.started_at + claim.timeout_s:.3f}",
+        "HEADWAY_DEADLINE": f"{claim.started_at + claim.time_limit_s:.3f}",
         "HEADWAY_GRACE_S": f"{settings.cancel_grace_s:g}",
         "TORCHELASTIC_ERROR_FILE": str(run.error_file),
         # A log that is followed, and the last lines before a crash, must not wait in a buffer.

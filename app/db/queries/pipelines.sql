@@ -15,7 +15,7 @@ SELECT pause_pipeline($1, true)
 SELECT pause_pipeline($1, false)
 
 -- name: retry
-SELECT retry_pipeline($1)
+SELECT retry_pipeline($1, $2)
 
 -- name: delete
 SELECT delete_pipeline($1)
