@@ -99,7 +99,7 @@ ROWS = {
     "an unknown event": "UPDATE events SET type = 'stage.exploded'",
     "a worker in an unknown state": "UPDATE workers SET state = 'asleep'",
     "a second installation": "INSERT INTO installation (only_row) VALUES (false)",
-    "a second place of the statistics": "INSERT INTO stats_cursor SELECT false, place, since, counted_at FROM stats_cursor",
+    "a second place of the statistics": "UPDATE stats_cursor SET only_row = false",
     "a series of which nothing is kept": "INSERT INTO metric_series VALUES (1, 1, 1, 1, 'loss', 0, 0, 0, 0, 0)",
     "a checkpoint before the first step": "INSERT INTO checkpoints (pipeline_id, position, attempt, step, path) "
     "VALUES (1, 1, 1, -1, 'x')",
