@@ -76,10 +76,13 @@ CREATE FUNCTION public.beat_worker(worker uuid, lease_timeout_s double precision
 -- lease tokens that are held, and to be stopped. `fenced`: held, but no longer the worker's. `strangers`: the worker's for a whole lease,
 -- but not held, so a claim whose answer got lost; the worker hands them back.
 DECLARE
-    moment timestamptz := clock_timestamp();
+    moment timestamptz;
 BEGIN
     -- A beat lost in a crash of Postgres costs a fraction of a lease, so it need not wait for the disk.
     PERFORM set_config('synchronous_commit', 'off', true);
+    -- Locked before the clock is read: of two beats at once the one that waited must not set the lease back.
+    PERFORM FROM workers WHERE id = worker AND state IN ('live', 'draining') FOR NO KEY UPDATE;
+    moment := clock_timestamp();
     UPDATE workers SET heartbeat_at = moment, lease_expires_at = moment + lease_timeout_s * interval '1 second'
      WHERE id = worker AND state IN ('live', 'draining');
     IF NOT FOUND THEN
@@ -429,11 +432,43 @@ BEGIN
 END $$;
 
 --
+-- Name: create_pipeline_once(text, bytea, double precision, jsonb, integer[], integer[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.create_pipeline_once(client_key text, request_fingerprint bytea, kept_s double precision, spec jsonb, edges_from integer[], edges_to integer[]) RETURNS json
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+-- Stores a pipeline unless its key has stored one before (`known`), both in one transaction. Of two calls at once one
+-- gets the lock; the other is told at once that its key is in flight. The lock ends with the transaction, after its row
+-- can be seen. A key that has expired is free, pruned or not.
+DECLARE
+    owner text := spec ->> 'project';
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(hashtextextended(owner || ' ' || client_key, 0)) THEN
+        RETURN json_build_object('in_flight', true);
+    END IF;
+    INSERT INTO idempotency_keys AS k (project, key, fingerprint, pipeline, expires_at)
+    VALUES (owner, client_key, request_fingerprint, (spec ->> 'uuid')::uuid,
+            clock_timestamp() + kept_s * interval '1 second')
+        ON CONFLICT (project, key) DO UPDATE
+       SET fingerprint = excluded.fingerprint, pipeline = excluded.pipeline, expires_at = excluded.expires_at
+     WHERE k.expires_at <= clock_timestamp();
+    IF NOT FOUND THEN
+        RETURN json_build_object('known', true);
+    END IF;
+    RETURN create_pipeline(spec, edges_from, edges_to);
+END $$;
+
+--
 -- Name: delete_pipeline(uuid); Type: FUNCTION; Schema: public; Owner: -
 --
 
 CREATE FUNCTION public.delete_pipeline(target uuid) RETURNS text
     LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 -- Removes a pipeline that is terminal or was never started, with all that hangs on it. Returns its status before.
 DECLARE
@@ -618,6 +653,40 @@ BEGIN
           FROM (SELECT id FROM pipelines WHERE id = ANY (ids) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED) AS p;
     END IF;
     RETURN coalesce(locked, '{}');
+END $$;
+
+--
+-- Name: patch_pipeline(uuid, jsonb); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.patch_pipeline(target uuid, changes jsonb) RETURNS json
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+-- Changes what is for people (name, description, labels), in any state, and the priority; what `changes` does not have
+-- stays. If the priority is another one, the queued stages are named, so that their jobs get their new places.
+DECLARE
+    pipeline pipelines;
+BEGIN
+    PERFORM set_config('lock_timeout', '2s', true);
+    SELECT * INTO pipeline FROM pipelines WHERE uuid = target FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    UPDATE pipelines
+       SET name = coalesce(changes ->> 'name', name),
+           description = coalesce(changes ->> 'description', description),
+           labels = coalesce(changes -> 'labels', labels),
+           priority = coalesce((changes ->> 'priority')::smallint, priority)
+     WHERE id = pipeline.id AND changes <> '{}';
+    RETURN json_build_object('queued', (
+        SELECT coalesce(json_agg(job), '[]')
+          FROM stages AS s CROSS JOIN LATERAL json_array_elements(to_dispatch(ARRAY[
+                   ROW (s.pipeline_id, s.name, s.uuid, s.dispatch_token, s.task, s.queue, s.slot)::queued_stage],
+                   s.queued_at)) AS job
+         WHERE s.pipeline_id = pipeline.id AND s.status || '' = 'queued'
+           AND (changes ->> 'priority')::smallint <> pipeline.priority));
 END $$;
 
 --
@@ -1104,6 +1173,17 @@ BEGIN
 END $_$;
 
 --
+-- Name: why_held_back(text, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.why_held_back(status text, queue text) RETURNS text
+    LANGUAGE sql STABLE
+    AS $$
+-- The words for a queued stage whose queue is paused.
+    SELECT CASE WHEN status = 'queued' AND queue = ANY (paused_queues()) THEN format('the queue %s is paused', queue) END
+$$;
+
+--
 -- Name: why_skipped(bigint, integer, text); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -1201,6 +1281,19 @@ CREATE TABLE public.events (
     place bigint DEFAULT ((pg_current_xact_id())::text)::bigint NOT NULL,
     CONSTRAINT events_seq_check CHECK ((seq > 0)),
     CONSTRAINT events_type_check CHECK ((type = ANY (ARRAY['pipeline.created'::text, 'pipeline.started'::text, 'pipeline.paused'::text, 'pipeline.resumed'::text, 'pipeline.cancelling'::text, 'pipeline.completed'::text, 'pipeline.failed'::text, 'pipeline.cancelled'::text, 'stage.queued'::text, 'stage.started'::text, 'stage.retrying'::text, 'stage.completed'::text, 'stage.failed'::text, 'stage.skipped'::text, 'stage.cancelled'::text])))
+);
+
+--
+-- Name: idempotency_keys; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.idempotency_keys (
+    project text DEFAULT 'default'::text NOT NULL,
+    key text NOT NULL,
+    fingerprint bytea NOT NULL,
+    pipeline uuid NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT idempotency_keys_key_check CHECK ((key ~ '^[!-~]{1,255}$'::text))
 );
 
 --
@@ -1521,6 +1614,13 @@ ALTER TABLE ONLY public.events
     ADD CONSTRAINT events_pkey PRIMARY KEY (pipeline_id, seq);
 
 --
+-- Name: idempotency_keys idempotency_keys_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.idempotency_keys
+    ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (project, key);
+
+--
 -- Name: installation installation_only_row_key; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -1645,16 +1745,34 @@ CREATE INDEX dependencies_by_stage ON public.dependencies USING btree (pipeline_
 CREATE INDEX events_by_place ON public.events USING btree (place, pipeline_id, seq);
 
 --
+-- Name: idempotency_keys_by_expiry; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX idempotency_keys_by_expiry ON public.idempotency_keys USING btree (expires_at);
+
+--
 -- Name: pipelines_by_age; Type: INDEX; Schema: public; Owner: -
 --
 
 CREATE INDEX pipelines_by_age ON public.pipelines USING btree (project, created_at, id);
 
 --
+-- Name: pipelines_ended; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX pipelines_ended ON public.pipelines USING btree (project, status, created_at, id) WHERE (finished_at IS NOT NULL);
+
+--
 -- Name: pipelines_live; Type: INDEX; Schema: public; Owner: -
 --
 
 CREATE INDEX pipelines_live ON public.pipelines USING btree (id) WHERE (status = ANY (ARRAY['running'::text, 'paused'::text, 'cancelling'::text]));
+
+--
+-- Name: pipelines_open; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX pipelines_open ON public.pipelines USING btree (project, status, created_at, id) WHERE (finished_at IS NULL);
 
 --
 -- Name: pipelines_to_settle; Type: INDEX; Schema: public; Owner: -

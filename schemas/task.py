@@ -4,11 +4,28 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, field
 
+from schemas import limits
+from schemas.pipeline import (
+    Backoff,
+    Labels,
+    MaxRetries,
+    PipelineName,
+    Priority,
+    Seconds,
+    TaskName,
+    Timeout,
+    WaitTimeout,
+)
 from schemas.queue import Queue, Slot
 from schemas.stage import Stage
-from schemas.states import STAGE_TERMINAL, Outcome, StageStatus, TriggerRule
+from schemas.states import STAGE_TERMINAL, Outcome, StageStatus
+
+BUILT_IN_TASKS = frozenset(
+    {"preprocess_dataset", "train_model", "run_evaluation", "cleanup_checkpoints", "run_command", "noop"},
+)
+"""The tasks that every worker of this version can run; whoever plugs in more has workers that know them."""
 
 
 class TaskType(Struct, frozen=True):
@@ -20,6 +37,36 @@ class TaskType(Struct, frozen=True):
     version: str
     params_schema: dict[str, Any]
     result_schema: dict[str, Any]
+
+
+class TaskSpec(Struct, forbid_unknown_fields=True):
+    """The body of a submit call: one task, started at once. It is a pipeline of one stage, named ``name``."""
+
+    task: TaskName
+    params: dict[str, Any] = field(default_factory=dict)
+    name: PipelineName | None = None
+    queue: Queue | None = None
+    priority: Priority = limits.PRIORITY_DEFAULT
+    labels: Labels = field(default_factory=dict)
+    max_retries: MaxRetries = 0
+    retry_delay: Seconds = limits.RETRY_DELAY_DEFAULT_S
+    retry_backoff: Backoff = 1.0
+    retry_delay_max: Seconds = limits.RETRY_DELAY_CAP_DEFAULT_S
+    timeout: Timeout = limits.TIMEOUT_DEFAULT_S
+    queue_timeout: WaitTimeout | None = None
+    total_timeout: WaitTimeout | None = None
+
+
+class PurgeSpec(Struct, forbid_unknown_fields=True):
+    """The body of a purge: one queue, or all of them."""
+
+    queue: Queue | None = None
+
+
+class Purged(Struct):
+    """How many queued tasks were cancelled."""
+
+    purged: int
 
 
 class TaskSummary(Stage, kw_only=True):
@@ -43,17 +90,15 @@ class TaskAttempt(Struct, kw_only=True):
 
 
 class Task(TaskSummary, kw_only=True):
-    """Everything about one task: its attempts too, the first one first, and by what rules it runs; times in seconds."""
+    """Everything about one task: its attempts too, the first one first, and how it is tried again; times in seconds."""
 
     max_retries: int
     retry_delay: float
-    retry_backoff: float
-    retry_delay_max: float
+    retry_backoff: float = 1.0
+    retry_delay_max: float = limits.RETRY_DELAY_CAP_DEFAULT_S
     timeout: float
-    queue_timeout: float | None
-    total_timeout: float | None
-    trigger_rule: TriggerRule
-    allow_failure: bool
+    queue_timeout: float | None = None
+    total_timeout: float | None = None
     retry_at: datetime | None
     attempts: list[TaskAttempt]
 

@@ -1,4 +1,4 @@
-"""Queues: pause and resume, and what waits and runs in each."""
+"""Queues: what waits and runs in each; pause and resume."""
 
 from app.db.pool import Connection
 from app.db.queries import load
@@ -12,22 +12,21 @@ async def pause(c: Connection, queue: Queue, *, paused: bool) -> None:
     await c.execute(SQL["pause"], queue, paused)
 
 
-async def paused(c: Connection) -> frozenset[Queue]:
-    """The queues whose stages are held back."""
-    return frozenset(map(Queue, await c.fetchval(SQL["paused"])))
-
-
 async def statuses(c: Connection) -> list[QueueStatus]:
     """All queues, in the order of their priority."""
-    held_back = await paused(c)
-    depths = {row["queue"]: dict(row) for row in await c.fetch(SQL["depths"])}
-    empty = {"queued": 0, "running": 0, "oldest_age_s": None}
-    return [
-        QueueStatus(
-            name=queue,
-            priority=QUEUE_PRIORITY[queue],
-            paused=queue in held_back,
-            **{name: depths.get(queue, empty)[name] for name in empty},
+    rows = {row["queue"]: row for row in await c.fetch(SQL["depths"])}
+    paused = await c.fetchval(SQL["paused"])
+    found = []
+    for name in QUEUES_BY_PRIORITY:
+        row = rows.get(name)
+        found.append(
+            QueueStatus(
+                name=name,
+                priority=QUEUE_PRIORITY[name],
+                paused=name in paused,
+                queued=row["queued"] if row else 0,
+                running=row["running"] if row else 0,
+                oldest_age_s=row["oldest_age_s"] if row else None,
+            )
         )
-        for queue in QUEUES_BY_PRIORITY
-    ]
+    return found

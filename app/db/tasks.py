@@ -1,7 +1,6 @@
 """Tasks: the types that workers have registered, and stages seen on their own."""
 
 from collections.abc import Iterable, Sequence
-from typing import Generic, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -9,7 +8,7 @@ from msgspec import Struct
 
 from app.db.pool import Connection, Record
 from app.db.queries import load
-from schemas.states import PipelineStatus, StageStatus
+from schemas.states import StageStatus
 from schemas.task import Task, TaskPlace, TaskResult, TaskSummary, TaskType
 
 SQL = load("tasks")
@@ -20,7 +19,6 @@ PAGE_BYTES = 8 * 1024 * 1024
 Key = tuple[int, int]
 """A stage's pipeline and its position there, which is also its age."""
 LAST: Key = (2**63 - 1, 2**31 - 1)
-T = TypeVar("T", bound=TaskSummary)
 
 
 class Selection(Struct, frozen=True, kw_only=True):
@@ -38,12 +36,12 @@ class Selection(Struct, frozen=True, kw_only=True):
         return [None] if everything else [*dict.fromkeys(self.statuses or ())]
 
 
-class Found(Struct, Generic[T], frozen=True):
-    """A task, its key, and what is needed to say why it waits: its pipeline's status, and what it waits for."""
+class Found(Struct, frozen=True):
+    """A task, its key, and what is needed to say why it waits: its pipeline's status, and whom it waits for."""
 
     key: Key
-    task: T
-    pipeline_status: PipelineStatus
+    task: TaskSummary
+    pipeline_status: str
     awaited: frozenset[str]
 
 
@@ -63,9 +61,7 @@ async def pipeline_id(c: Connection, pipeline: UUID) -> int | None:
     return number
 
 
-async def page(
-    c: Connection, selection: Selection, after: Key, limit: int
-) -> tuple[list[Found[TaskSummary]], Key | None]:
+async def page(c: Connection, selection: Selection, after: Key, limit: int) -> tuple[list[Found], Key | None]:
     """At most ``limit`` tasks from behind ``after``, newest first, and behind which to go on; None after the last.
 
     The work is bounded, and so is the size: a page may be short, even empty, and yet not be the last.
@@ -86,17 +82,19 @@ def _walk(selection: Selection, after: Key) -> tuple[object, ...]:
     return (*filters, *min(after, (selection.pipeline_id, LAST[1])), selection.pipeline_id)
 
 
-async def items(c: Connection, keys: Sequence[Key]) -> list[Found[TaskSummary]]:
+async def items(c: Connection, keys: Sequence[Key]) -> list[Found]:
     """These tasks, or the first of them if they are very large together."""
     pipeline_ids, positions = [key[0] for key in keys], [key[1] for key in keys]
     rows = await c.fetch(_ITEMS, pipeline_ids, positions, PAGE_BYTES)
-    return [_found(row, TaskSummary) for row in rows]
+    return [_found(row) for row in rows]
 
 
-async def get(c: Connection, task: UUID) -> Found[Task] | None:
-    """Everything about one task; None if there is no such task."""
+async def get(c: Connection, task: UUID) -> tuple[Task, str, frozenset[str]] | None:
+    """Everything about one task, and what is needed to say why it waits; None if there is no such task."""
     row = await c.fetchrow(_GET, task)
-    return None if row is None else _found(row, Task)
+    if row is None:
+        return None
+    return msgspec.json.decode(row["item"], type=Task), row["pipeline_status"], frozenset(row["awaited"] or ())
 
 
 async def result(c: Connection, task: UUID) -> TaskResult | None:
@@ -115,9 +113,9 @@ def _key(row: Record) -> Key:
     return row["pipeline_id"], row["position"]
 
 
-def _found(row: Record, kind: type[T]) -> Found[T]:
-    task = msgspec.json.decode(row["item"], type=kind)
-    return Found(_key(row), task, PipelineStatus(row["pipeline_status"]), frozenset(row["awaited"] or ()))
+def _found(row: Record) -> Found:
+    task = msgspec.json.decode(row["item"], type=TaskSummary)
+    return Found(_key(row), task, row["pipeline_status"], frozenset(row["awaited"] or ()))
 
 
 _ITEMS, _GET = (

@@ -1,4 +1,4 @@
-"""Queues: pause and resume them, and see how full they are."""
+"""Queues: how full they are; pause and resume them."""
 
 from app.db import queues as db
 from app.db import stages as db_stages

@@ -18,7 +18,9 @@ SELECT coalesce(json_agg(json_build_object(
 -- name: item
 -- The fields of a stage seen on its own; s is the stage and p its pipeline.
 'name', s.name, 'task', s.task, 'queue', s.queue, 'status', s.status, 'attempt', s.attempt, 'task_id', s.uuid,
-'params', s.params, 'depends_on', coalesce(d.names, '[]'), 'progress', s.progress, 'result', s.result,
+'params', s.params, 'depends_on', coalesce(d.names, '[]'), 'trigger_rule', s.trigger_rule,
+'allow_failure', s.allow_failure, 'waiting_reason', why_held_back(s.status, s.queue), 'progress', s.progress,
+'result', s.result,
 'error', s.error, 'diagnosis', s.diagnosis, 'worker', w.name, 'queued_at', s.queued_at, 'started_at', s.started_at,
 'finished_at', s.finished_at, 'pipeline', p.uuid, 'pipeline_name', p.name, 'priority', p.priority
 
@@ -51,12 +53,10 @@ SELECT id FROM pipelines WHERE uuid = $1
 
 -- name: get
 -- One task with everything about it; of very many attempts the newest.
-SELECT s.pipeline_id, s.position, p.status AS pipeline_status, d.awaited, json_build_object({item},
+SELECT p.status AS pipeline_status, d.awaited, json_build_object({item},
            'max_retries', s.max_retries, 'retry_delay', s.retry_delay_s, 'retry_backoff', s.retry_backoff,
            'retry_delay_max', s.retry_delay_max_s, 'timeout', s.timeout_s, 'queue_timeout', s.queue_timeout_s,
-           'total_timeout', s.total_timeout_s, 'trigger_rule', s.trigger_rule, 'allow_failure', s.allow_failure,
-           'retry_at', s.retry_at,
-           'attempts', a.attempts) AS item
+           'total_timeout', s.total_timeout_s, 'retry_at', s.retry_at, 'attempts', a.attempts) AS item
   FROM stages AS s
   {around}
   CROSS JOIN LATERAL (
