@@ -52,7 +52,7 @@ async def history(pool):
     """A connection to a database in which 100,000 pipelines have ended, and Postgres has not noticed yet."""
     await pool.execute("ALTER TABLE pipelines SET (autovacuum_enabled = off)")
     async with pool.acquire() as c:
-        await c.execute(FILL, FINISHED)
+        await c.execute(FILL, FINISHED, timeout=120)
         yield c
     await pool.execute("TRUNCATE pipelines CASCADE")
     await pool.execute("ALTER TABLE pipelines RESET (autovacuum_enabled)")
