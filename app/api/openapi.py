@@ -23,6 +23,11 @@ from app.api.task_types import TaskTypePage
 from schemas.bulk import BulkRequest
 from schemas.graph import PipelineGraph
 from schemas.pipeline import Pipeline, PipelinePage, PipelinePatch, PipelineProgress, PipelineSpec
+from schemas.queue import QueuePage, QueueStatus
+from schemas.series import SeriesPage
+from schemas.stats import StatsOverview
+from schemas.task import Purged, PurgeSpec, Task, TaskPage, TaskResult, TaskSpec
+from schemas.worker import WorkerPage
 
 STRUCTS = (
     PipelineSpec,
@@ -34,7 +39,18 @@ STRUCTS = (
     BulkRequest,
     BulkAnswer,
     DryRun,
+    TaskSpec,
+    PurgeSpec,
+    Purged,
+    Task,
+    TaskPage,
+    TaskResult,
     TaskTypePage,
+    SeriesPage,
+    StatsOverview,
+    QueueStatus,
+    QueuePage,
+    WorkerPage,
     Readiness,
     Problem,
 )
@@ -44,6 +60,8 @@ BODIES = {
     "cancelPipelines": ("BulkRequest", examples.BULK_CANCEL),
     "retryPipelines": ("BulkRequest", examples.BULK_RETRY),
     "deletePipelines": ("BulkRequest", examples.BULK_DELETE),
+    "submitTask": ("TaskSpec", examples.TASK_SPEC),
+    "purgeTasks": ("PurgeSpec", examples.PURGE_SPEC),
 }
 OPEN = frozenset({"getLiveness", "getReadiness"})
 SCHEMAS = "#/components/schemas/"
