@@ -7,6 +7,8 @@ import pytest
 
 from app.queue import PRIORITY_BOOST_MS
 from app.scheduler.dispatcher import Dispatcher
+from app.services import queues
+from schemas.queue import Queue
 from tests.support.jobs import pop, popped
 from tests.support.locks import held
 from tests.support.pipelines import all_queued, submitted
@@ -121,6 +123,16 @@ async def test_a_paused_pipeline_is_dispatched_by_its_resume_and_not_before(clie
     assert await popped(queue) == []
     await client.post(f"{BASE}/{pipeline['uuid']}/resume")
     assert [job.score for job in await pop(queue)] == [old - 4 * PRIORITY_BOOST_MS]
+
+
+async def test_nor_is_what_waits_on_a_paused_queue(submit, change, redis, queue, pool):
+    pipeline = await submit(
+        {"name": "a", "task": "learn"}, {"name": "b", "task": "learn", "queue": "training"}, start=True
+    )
+    await redis.flushall()
+    await queues.pause(pool, Queue.TRAINING)
+    await change(pipeline, priority=9)
+    assert [str(stage) for stage in await popped(queue)] == [pipeline["stage_tasks"]["a"]]
 
 
 async def test_a_change_of_words_alone_dispatches_nothing(submit, change, redis, queue):

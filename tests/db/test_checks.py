@@ -107,6 +107,8 @@ ROWS = {
     "VALUES (1, 1, 1, 1, 'x', -1)",
     "a checkpoint in an unknown state": "INSERT INTO checkpoints (pipeline_id, position, attempt, step, path, state) "
     "VALUES (1, 1, 1, 1, 'x', 'torn')",
+    "an idempotency key with a space": "INSERT INTO idempotency_keys (key, fingerprint, pipeline, expires_at) "
+    f"VALUES ('a b', '', gen_random_uuid(), {A_MOMENT})",
 }
 IMPOSSIBLE = {
     **{f"a pipeline {how}": f"UPDATE pipelines SET {columns}" for how, columns in PIPELINES.items()},
