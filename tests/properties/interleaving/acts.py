@@ -11,9 +11,22 @@ from uuid import uuid4
 
 from app.services.pipelines import uuid7
 from schemas.stage import ClaimRequest, Held
+from schemas.states import TriggerRule
 from tests.properties.interleaving import rescuer
 from tests.properties.interleaving.book import P, S
-from tests.properties.interleaving.calls import Ask, Beat, Call, Claim, Complete, Create, Delete, Expire, Leave, Release
+from tests.properties.interleaving.calls import (
+    Ask,
+    Beat,
+    Call,
+    CancelStage,
+    Claim,
+    Complete,
+    Create,
+    Delete,
+    Expire,
+    Leave,
+    Release,
+)
 from tests.properties.interleaving.endings import Said
 from tests.properties.interleaving.reference.released import whole
 from tests.properties.interleaving.stand import LEASE_S, Stand
@@ -21,6 +34,12 @@ from tests.support.pipelines import Shape, a_plan
 
 T = TypeVar("T")
 NOWHERE = 2**62
+RULES = {
+    "lint": {"allow_failure": True},
+    "alert": {"trigger_rule": TriggerRule.ANY_FAILED},
+    "cleanup": {"trigger_rule": TriggerRule.ALL_DONE},
+}
+"""Of the stages of these names."""
 ASKED = ["start", "cancel", "pause", "resume", "retry", "delete"]
 FITTING = {
     P.PENDING: ["start"],
@@ -47,7 +66,8 @@ class Creates:
     start: bool
 
     async def call(self, _stand: Stand) -> Call | None:
-        return Create(uuid7(), a_plan(self.shape, start=self.start, max_retries=1))
+        of = {name: RULES[name] for name in self.shape if name in RULES}
+        return Create(uuid7(), a_plan(self.shape, start=self.start, max_retries=1, of=of))
 
 
 @dataclass(frozen=True)
@@ -64,6 +84,21 @@ class Asks:
         book = pick(books, self.pipeline, [book for book in books if book.id in stand.locks.holder])
         verb = pick(ASKED, self.verb, FITTING[book.status])
         return Delete(book.uuid) if verb == "delete" else Ask(verb, book.uuid)
+
+
+@dataclass(frozen=True)
+class CancelsStage:
+    """A client cancels a stage, rather one that has not ended."""
+
+    stage: int
+
+    async def call(self, stand: Stand) -> Call | None:
+        places = [(book, at) for book in stand.ledger.books.values() for at in range(len(book.stages))]
+        if not places:
+            return None
+        open_ = [(book, at) for book, at in places if book.statuses()[at] in {S.QUEUED, S.RUNNING, S.RETRYING}]
+        book, at = pick(places, self.stage, open_)
+        return CancelStage(book.stages[at])
 
 
 @dataclass(frozen=True)
@@ -173,4 +208,4 @@ class Repeats:
         return replace(again, wait=self.wait) if isinstance(again, Claim | Complete | Release) else again
 
 
-Act = Creates | Asks | Claims | Completes | Releases | Lives | TakesBack | Repeats
+Act = Creates | Asks | CancelsStage | Claims | Completes | Releases | Lives | TakesBack | Repeats

@@ -42,6 +42,16 @@ class Ask:
 
 
 @dataclass(frozen=True)
+class CancelStage:
+    """A client cancels one stage."""
+
+    stage: UUID
+
+    async def send(self, c: Connection) -> Any:
+        return await stages.cancel(c, self.stage)
+
+
+@dataclass(frozen=True)
 class Delete:
     """A client deletes a pipeline."""
 
@@ -125,4 +135,4 @@ class Expire:
         return await workers.expire(c)
 
 
-Call = Create | Ask | Delete | Claim | Complete | Release | Beat | Leave | Expire
+Call = Create | Ask | CancelStage | Delete | Claim | Complete | Release | Beat | Leave | Expire

@@ -21,7 +21,14 @@ DELETABLE = {P.PENDING, P.COMPLETED, P.FAILED, P.CANCELLED}
 def _plans(plan: Plan) -> list[StagePlan]:
     names = [stage.name for stage in plan.stages]
     return [
-        StagePlan(tuple(map(names.index, each.depends_on)), each.max_retries, each.retry_delay_s, each.timeout_s)
+        StagePlan(
+            tuple(map(names.index, each.depends_on)),
+            each.max_retries,
+            each.retry_delay_s,
+            each.timeout_s,
+            trigger_rule=each.trigger_rule,
+            allow_failure=each.allow_failure,
+        )
         for each in plan.stages
     ]
 

@@ -18,7 +18,9 @@ from tests.support.pipelines import CHAIN, DIAMOND, ONE, PAIR, Shape
 STEPS = 36
 JOIN: Shape = {"a": (), "b": (), "join": ("a", "b")}
 BESIDE: Shape = {"a": (), "b": ("a",), "c": ()}
-SHAPES = [ONE, PAIR, BESIDE, JOIN, CHAIN, DIAMOND]
+RULED: Shape = {"lint": (), "a": ("lint",), "alert": ("a",), "cleanup": ("a", "alert")}
+WATCHED: Shape = {"a": (), "b": (), "alert": ("a", "b"), "cleanup": ("a", "b"), "after": ("alert",)}
+SHAPES = [ONE, PAIR, BESIDE, JOIN, CHAIN, DIAMOND, RULED, WATCHED]
 BATCHES = [WHOLE, WHOLE, 1, 2]
 LIVES = ["beat", "lapse", "expire", "expire", "forget", "register", "draining", "stopped"]
 
@@ -51,6 +53,7 @@ ACTS = {
     "complete": lambda n: acts.Completes(n.some(lambda: _said(n)), twice=n.rarely(), wait=n.often()),
     "release": lambda n: acts.Releases(n.some(n.place), n.one_of(BATCHES), wait=n.often()),
     "ask": lambda n: acts.Asks(n.place(), n.place()),
+    "cancel stage": lambda n: acts.CancelsStage(n.place()),
     "live": lambda n: acts.Lives(n.place(), n.one_of(LIVES)),
     "take back": lambda n: acts.TakesBack(n.one_of(["lost", "lost", "overdue"])),
     "repeat": lambda n: acts.Repeats(n.place(), wait=n.often()),

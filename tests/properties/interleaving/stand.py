@@ -66,7 +66,7 @@ class Stand:
         """Leave nothing behind, whatever has happened."""
         for client in self.clients:
             await client.reset()
-        await self.control.execute(f"TRUNCATE {TABLES}")
+        await self.control.execute(f"TRUNCATE {TABLES} CASCADE")
 
     async def register(self) -> UUID:
         """A worker begins, under a lease that is as long as a schedule."""
