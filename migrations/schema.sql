@@ -322,6 +322,25 @@ BEGIN
 END $$;
 
 --
+-- Name: continue_places(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.continue_places() RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+-- Where a dump was restored, transaction ids have begun anew, and new events would stand before the old ones, where no
+-- reader looks any more. From here on they follow the last one again. Changes nothing anywhere else.
+DECLARE
+    next bigint := place_of(pg_snapshot_xmax(pg_current_snapshot()));
+    last bigint := (SELECT max(place) FROM events);
+BEGIN
+    IF last >= next THEN
+        EXECUTE format('CREATE OR REPLACE FUNCTION places_before() RETURNS bigint LANGUAGE sql STABLE AS %L',
+                       format('SELECT %s::bigint', places_before() + last - next + 1));
+    END IF;
+END $$;
+
+--
 -- Name: count_ends(integer); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -331,7 +350,7 @@ CREATE FUNCTION public.count_ends(batch integer) RETURNS json
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 -- Adds the ends of stages to the statistics, each exactly once: the cursor moves in the same transaction, and only over
--- places where nothing can be added any more (0004). Whoever comes while another counts has nothing to do. Returns how
+-- places where nothing can be added any more (0002). Whoever comes while another counts has nothing to do. Returns how
 -- many ends were `counted`, and whether there is `more`: about `batch` events are looked at.
 DECLARE
     was stats_cursor;
@@ -656,6 +675,16 @@ BEGIN
 END $$;
 
 --
+-- Name: next_place(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.next_place() RETURNS bigint
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT greatest(place_of(pg_current_xact_id()), place_of(pg_snapshot_xmax(pg_current_snapshot())) - 1)
+$$;
+
+--
 -- Name: patch_pipeline(uuid, jsonb); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -763,6 +792,22 @@ CREATE FUNCTION public.paused_queues() RETURNS text[]
     AS $$
     SELECT coalesce(array_agg(name), '{}') FROM queues WHERE paused_at IS NOT NULL
 $$;
+
+--
+-- Name: place_of(xid8); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.place_of(id xid8) RETURNS bigint
+    LANGUAGE sql STABLE
+    AS $$SELECT id::text::bigint + places_before()$$;
+
+--
+-- Name: places_before(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.places_before() RETURNS bigint
+    LANGUAGE sql STABLE
+    AS $$SELECT 0::bigint$$;
 
 --
 -- Name: purge_pipelines(bigint[], text, boolean); Type: FUNCTION; Schema: public; Owner: -
@@ -1066,7 +1111,8 @@ END $$;
 CREATE FUNCTION public.settled_place() RETURNS bigint
     LANGUAGE sql STABLE
     AS $$
-    SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+-- All events below this place are visible, and no others will ever appear there.
+    SELECT place_of(pg_snapshot_xmin(pg_current_snapshot()))
 $$;
 
 --
@@ -1278,7 +1324,7 @@ CREATE TABLE public.events (
     subject text,
     data json NOT NULL,
     "time" timestamp with time zone NOT NULL,
-    place bigint DEFAULT ((pg_current_xact_id())::text)::bigint NOT NULL,
+    place bigint DEFAULT public.next_place() NOT NULL,
     CONSTRAINT events_seq_check CHECK ((seq > 0)),
     CONSTRAINT events_type_check CHECK ((type = ANY (ARRAY['pipeline.created'::text, 'pipeline.started'::text, 'pipeline.paused'::text, 'pipeline.resumed'::text, 'pipeline.cancelling'::text, 'pipeline.completed'::text, 'pipeline.failed'::text, 'pipeline.cancelled'::text, 'stage.queued'::text, 'stage.started'::text, 'stage.retrying'::text, 'stage.completed'::text, 'stage.failed'::text, 'stage.skipped'::text, 'stage.cancelled'::text])))
 );
@@ -1743,6 +1789,12 @@ CREATE INDEX dependencies_by_stage ON public.dependencies USING btree (pipeline_
 --
 
 CREATE INDEX events_by_place ON public.events USING btree (place, pipeline_id, seq);
+
+--
+-- Name: events_of_pipelines; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX events_of_pipelines ON public.events USING btree (pipeline_id, seq) WHERE (subject IS NULL);
 
 --
 -- Name: idempotency_keys_by_expiry; Type: INDEX; Schema: public; Owner: -

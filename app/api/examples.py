@@ -189,6 +189,7 @@ ANSWERS: dict[str, Any] = {
     "retryPipeline": _PIPELINE,
     "pausePipeline": {**_PIPELINE, "status": "paused"},
     "resumePipeline": _PIPELINE,
+    "streamEvents": f"id: k84Eed0qAA\nretry: 2000\n\nid: k84Eed0qAg\nevent: pipeline.started\ndata: {_EVENT}\n\n",
     "streamPipelineEvents": f"retry: 2000\n\nid: 2\nevent: pipeline.started\ndata: {_EVENT}\n\n",
     "listTasks": {"items": [_TASK], "next_cursor": "WzcsMV0"},
     "getTask": _WHOLE_TASK,

@@ -9,7 +9,7 @@ import pytest
 
 from app.db import stats as db
 from app.scheduler.rollup import RollUp
-from app.services import pipelines, stats
+from app.services import pipelines, queues, stats
 from schemas.queue import Queue, Slot
 from schemas.states import STAGE_TERMINAL, Outcome
 from tests.support.pipelines import CHAIN, fan, submit
@@ -243,8 +243,9 @@ async def test_queues_are_in_the_order_of_their_priority_with_what_waits_in_them
     found = (await stats.overview(pool)).queues
     assert [queue.name for queue in found] == ["training", "evaluation", "default", "preprocessing", "maintenance"]
     assert [queue.priority for queue in found] == [10, 7, 5, 3, 1]
-    last = found[-1]
-    assert (last.queued, last.running, last.paused) == (2, 1, False)
+    await queues.pause(pool, Queue.MAINTENANCE)
+    last = (await stats.overview(pool)).queues[-1]
+    assert (last.queued, last.running, last.paused) == (2, 1, True)
     assert last.oldest_age_s == pytest.approx(3_600, abs=60)
     assert [(queue.queued, queue.running, queue.oldest_age_s) for queue in found[:-1]] == [(0, 0, None)] * 4
 

@@ -68,14 +68,6 @@ CREATE TABLE metric_points (
 
 -- ---------------------------------------------------------------------------------------------------------- statistics
 
--- STUB until the places of events are on main (0004): the same names, for the part that is needed here.
-ALTER TABLE events ADD COLUMN place bigint NOT NULL DEFAULT pg_current_xact_id()::text::bigint;
-CREATE INDEX events_by_place ON events (place, pipeline_id, seq);
-CREATE FUNCTION settled_place() RETURNS bigint LANGUAGE sql STABLE AS $$
-    SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint
-$$;
--- END OF STUB
-
 CREATE TABLE stats_totals (
     -- How often stages have ended, and how: one that is retried ends again, and deleting a pipeline takes nothing away.
     project  text NOT NULL,
@@ -113,11 +105,11 @@ SELECT p.project, s.task, s.queue, s.status, count(*)
   FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id
  WHERE s.finished_at IS NOT NULL GROUP BY p.project, s.task, s.queue, s.status;
 INSERT INTO stats_cursor (place, since, counted_at)
-VALUES (pg_snapshot_xmin(pg_current_snapshot())::text::bigint, clock_timestamp(), clock_timestamp());
+VALUES (settled_place(), clock_timestamp(), clock_timestamp());
 
 CREATE FUNCTION count_ends(batch integer) RETURNS json LANGUAGE plpgsql AS $$
 -- Adds the ends of stages to the statistics, each exactly once: the cursor moves in the same transaction, and only over
--- places where nothing can be added any more (0004). Whoever comes while another counts has nothing to do. Returns how
+-- places where nothing can be added any more (0002). Whoever comes while another counts has nothing to do. Returns how
 -- many ends were `counted`, and whether there is `more`: about `batch` events are looked at.
 DECLARE
     was stats_cursor;
