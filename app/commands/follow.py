@@ -21,11 +21,11 @@ async def follow(client: Client, uuid: UUID, show: Callable[[Event], None]) -> P
     """Show every event of a pipeline from its first on, and return it as it is at its end."""
     after = 0
     while True:
-        async for event in client.watch(uuid, after):
+        async for event in client.pipelines.watch(uuid, after):
             after = int(event.id or after)
             show(event)
         # What counts is what is stored now: an explicit retry may have revived it.
-        pipeline = await client.get(uuid)
+        pipeline = await client.pipelines.get(uuid)
         if pipeline.status in PIPELINE_TERMINAL:
             return pipeline
 
@@ -39,7 +39,7 @@ async def watch(client: Client, uuid: UUID, output: Output, timeout_s: float | N
     with ExitStack() as stack:
         show: Callable[[Event], None] = print_json
         if output == "table" and screen.is_terminal:
-            board = Board.of(await client.get(uuid))
+            board = Board.of(await client.pipelines.get(uuid))
             show = board.apply
             stack.enter_context(Live(board, console=screen, refresh_per_second=8))
         elif output == "table":

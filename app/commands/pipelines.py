@@ -39,7 +39,7 @@ async def list_pipelines(
 
     """
     async with open_client(load_settings()) as client:
-        page = await client.list(limit=limit, statuses=status)
+        page = await client.pipelines.list(limit=limit, status=status)
     _print(page, output, _page_table(page))
     return exits.COMPLETED
 
@@ -54,7 +54,7 @@ async def show(uuid: UUID, /, *, output: OutputOption = "table") -> int:
 
     """
     async with open_client(load_settings()) as client:
-        pipeline = await client.get(uuid)
+        pipeline = await client.pipelines.get(uuid)
     _print(pipeline, output, _stage_table(pipeline))
     return exits.COMPLETED
 
@@ -84,7 +84,7 @@ async def cancel(uuid: UUID, /, *, output: OutputOption = "table") -> int:
 
     """
     async with open_client(load_settings()) as client:
-        pipeline = await client.cancel(uuid)
+        pipeline = await client.pipelines.cancel(uuid)
     _print(pipeline, output, f"{pipeline.uuid} {pipeline.status}")
     return exits.COMPLETED
 

@@ -42,9 +42,9 @@ async def submit(
     spec = read_spec(file)
     async with open_client(load_settings()) as client:
         if dry_run:
-            print_json(await client.check(spec))
+            print_json(await client.pipelines.check(spec))
             return exits.COMPLETED
-        pipeline = await client.create({**spec, "start": True}, idempotency_key=str(uuid4()))
+        pipeline = await client.pipelines.create({**spec, "start": True}, idempotency_key=str(uuid4()))
         if output == "table":
             print_line(str(pipeline.uuid))
         elif not watch_it:
