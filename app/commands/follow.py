@@ -12,6 +12,7 @@ from app.commands import exits
 from app.commands.board import Board
 from app.commands.lines import Lines
 from app.commands.terminal import Output, console, print_json, print_line
+from app.commands.wording import message_of
 from schemas.event import Event
 from schemas.pipeline import Pipeline
 from schemas.states import PIPELINE_TERMINAL
@@ -49,13 +50,13 @@ async def watch(client: Client, uuid: UUID, output: Output, timeout_s: float | N
         return timed_out(uuid, timeout_s)
     if output == "table":
         print_line(ending(pipeline))
-    return exits.of_pipeline(pipeline.status)
+    return exits.of_end(pipeline.status)
 
 
 async def wait(client: Client, uuid: UUID, timeout_s: float | None) -> int:
     """Wait in silence until a pipeline has ended; return the exit code."""
     pipeline = await until(client, uuid, lambda _: None, timeout_s)
-    return timed_out(uuid, timeout_s) if pipeline is None else exits.of_pipeline(pipeline.status)
+    return timed_out(uuid, timeout_s) if pipeline is None else exits.of_end(pipeline.status)
 
 
 async def until(client: Client, uuid: UUID, show: Callable[[Event], None], timeout_s: float | None) -> Pipeline | None:
@@ -84,7 +85,7 @@ def timed_out(uuid: UUID, timeout_s: float | None) -> int:
 
 def ending(pipeline: Pipeline) -> str:
     """Write how a pipeline ended, in a line."""
-    why = f": {pipeline.error.get('message', '')}" if pipeline.error else ""
+    why = f": {message_of(pipeline.error)}" if pipeline.error else ""
     return f"Pipeline {pipeline.uuid} {pipeline.status}{why}"
 
 
