@@ -11,7 +11,7 @@ from app.client import Client, Unreachable
 from app.commands.child import Child, Say
 from app.commands.running import FILE, Running, address, write
 from app.db.migrate import migrate
-from app.db.pool import open_pool
+from app.db.pool import Pool, open_pool
 from app.embedded import EmbeddedServer, start_postgres, start_valkey
 from app.embedded.directory import lock, release
 from app.embedded.server import tail
@@ -154,7 +154,7 @@ class Stack:
         )
         try:
             async with asyncio.timeout(HEALTHY_TIMEOUT_S), Client(self.url) as client:
-                while not (await self._api_ready(client) and (await workers.alive(pool))[0]):
+                while not (await self._api_ready(client) and await self._worker_ready(pool)):
                     self._require_children()
                     await asyncio.sleep(_WATCH_S / 2)
         except TimeoutError:
@@ -169,6 +169,11 @@ class Stack:
         with suppress(Unreachable):
             return (await client.ready()).get("status") == "ready"
         return False
+
+    async def _worker_ready(self, pool: Pool) -> bool:
+        """Whether our own worker holds a lease; those of other hosts say nothing about it."""
+        pid = self._children["worker"].pid
+        return pid is not None and await workers.holds_lease(pool, workers.name_of(pid))
 
     def _require_children(self) -> None:
         for child in self._children.values():

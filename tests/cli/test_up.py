@@ -147,6 +147,21 @@ def test_servers_given_by_url_are_used_and_not_started(tmp_path: Path):
         server.stop()
 
 
+def test_up_is_not_ready_by_the_lease_of_a_worker_of_another_host(tmp_path: Path):
+    postgres, valkey = start_postgres(tmp_path / "elsewhere"), start_valkey(tmp_path / "elsewhere")
+    servers = {"HEADWAY_DATABASE_URL": postgres.url, "HEADWAY_REDIS_URL": valkey.url}
+    try:
+        with Up(tmp_path, **servers) as another:
+            (tmp_path / "mine").mkdir()
+            (tmp_path / "mine" / "installation").write_text("00000000-0000-0000-0000-000000000000\n")
+            done = another("up", "--port", "0", "--data-dir", "mine", **servers)
+        assert done.returncode == 2
+        assert "The worker does not start" in done.stderr
+    finally:
+        for server in (postgres, valkey):
+            server.stop()
+
+
 def test_a_second_up_on_the_same_data_is_refused_and_the_first_goes_on(up: Up):
     done = up("up", "--port", "0")
     assert done.returncode == 2
