@@ -8,6 +8,7 @@ from msgspec import Struct
 from rich.table import Table
 from rich.text import Text
 
+from app import log
 from app.commands import checks, exits
 from app.commands.checks import Check
 from app.commands.running import Running, address, read
@@ -40,6 +41,7 @@ async def doctor(
         output: "json" also tells URLs and process ids.
 
     """
+    log.configure(None, "critical")  # what libraries say of a server that is away, the checks say better
     report = await examine(data_dir)
     if output == "json":
         print_json(report)

@@ -4,6 +4,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 from app import log
@@ -64,8 +65,9 @@ async def with_stack(settings: Settings, work: Callable[[Stack], Awaitable[int]]
 
 
 def say(text: str) -> None:
-    """Tell the person at the terminal."""
-    print(f"headway: {text}", file=sys.stderr, flush=True)  # noqa: T201
+    """Tell the person at the terminal, if there is still one: a full disk or a closed terminal ends nothing."""
+    with suppress(OSError):
+        print(f"headway: {text}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def banner(stack: Stack) -> str:
