@@ -7,7 +7,7 @@ import pytest
 from app.db import pipelines as db_pipelines
 from app.db import stages as db
 from app.errors import Conflict
-from app.services import pipelines
+from app.services import pipelines, tasks
 from schemas.states import Outcome
 from tests.support import invariants
 from tests.support.locks import held, until_waiting
@@ -72,9 +72,17 @@ async def test_of_two_retries_that_meet_one_is_a_conflict(pool):
     await pipeline.release()
     with pytest.raises(Conflict, match="running"):
         await after(
-            pool, pipeline, lambda c: db_pipelines.retry(c, pipeline.uuid), pipelines.retry(pool, pipeline.uuid)
+            pool, pipeline, lambda c: db_pipelines.retry(c, pipeline.uuid, None), pipelines.retry(pool, pipeline.uuid)
         )
     assert (await pipeline.history())[-2:] == ["pipeline.started", "stage.queued a"]
+
+
+async def test_a_cancel_of_a_stage_that_waited_for_its_claim_asks_its_worker(pool):
+    pipeline, worker = await submit(pool), await a_worker(pool)
+    row = await pipeline.stage()
+    asked = requests_of([row])
+    await after(pool, pipeline, lambda c: db.claim(c, worker.id, asked, wait=True), tasks.cancel(pool, row["uuid"]))
+    assert ((await pipeline.stage())["status"], (await pipeline.stage())["cancel_asked"]) == ("running", True)
 
 
 async def test_a_pipeline_that_is_started_before_its_delete_stays(pool):

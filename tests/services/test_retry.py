@@ -120,11 +120,17 @@ async def test_the_outcome_of_an_old_attempt_does_not_count_for_the_new_one(pool
     assert await pipeline.outcomes() == ["failed", "completed"]
 
 
-async def test_an_old_job_starts_nothing_after_a_retry(pool):
-    pipeline, worker = await submit(pool), await a_worker(pool)
+@pytest.mark.parametrize("name", ["a", "b"])
+async def test_an_old_job_starts_nothing_after_a_retry(pool, name):
+    pipeline, worker = await submit(pool, CHAIN), await a_worker(pool)
+    for before in "ab"[: "ab".index(name)]:
+        await worker.complete(pipeline, before)
+        await pipeline.release()
     (old,) = await all_queued(pool)
-    await worker.fail(pipeline, "a")
+    await worker.fail(pipeline, name)
+    await pipeline.release()
     await pipelines.retry(pool, pipeline.uuid)
+    assert (await pipeline.stage(name))["status"] == "queued"
     request = {"uuid": old.stage, "dispatch_token": old.dispatch_token}
     assert (await worker.ask(requests_of([request]))).claims == []
 

@@ -10,8 +10,10 @@ from tests.properties.mutants.defects import (
     redis,
     releases,
     rules,
+    singly,
     sweeps,
     verbs,
+    waits,
     workers,
 )
 from tests.properties.mutants.mutant import PROTOCOL, Mutant
@@ -22,6 +24,8 @@ PLANTED = (
     *completions.ALL,
     *releases.ALL,
     *verbs.ALL,
+    *singly.ALL,
+    *waits.ALL,
     *leases.ALL,
     *sweeps.ALL,
     *redis.ALL,

@@ -1,25 +1,32 @@
 """Hunt a mutant: run the tests that should notice it, in a process of their own."""
 
+import multiprocessing
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stderr, redirect_stdout
 from functools import cache, partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import NamedTuple
 
-from app.embedded import start_postgres
-from tests.properties.mutants.mutant import ROOT, Mutant, mutated
-from tests.properties.mutants.noticing import CANNOT_RUN, NOTICED
+import pytest
+import pytest_asyncio.plugin
+import pytest_timeout
 
-STARTUP = ROOT / "tests" / "properties" / "mutants" / "startup"
+from app.embedded import start_postgres
+from tests.properties.mutants import noticing
+from tests.properties.mutants.mutant import ROOT, Mutant, mutated
+from tests.properties.mutants.planting import STARTUP, plant
+
 TEST = re.compile(r"^(?:async )?def (test_\w+)\(", re.MULTILINE)
-# The plugins that the tests need, and not all that are installed: their imports would take most of the time.
-PLUGINS = ("--disable-plugin-autoload", "-p", "pytest_asyncio.plugin", "-p", "pytest_timeout")
-PYTEST = ("-m", "pytest", "-x", "-q", "--timeout=60", *PLUGINS, "-p", "tests.properties.mutants.noticing")
+OPTIONS = (f"--rootdir={ROOT}", "-x", "-q", "--timeout=60", "-p", "no:cacheprovider", "--disable-plugin-autoload")
+PLUGINS = (noticing, pytest_asyncio.plugin, pytest_timeout)
+"""Those that the tests need, and not all that are installed."""
+# What every session needs, and no mutant is a part of: it is imported once, and each session begins with it.
+LIBRARIES = ("pytest", "pytest_asyncio.plugin", "pytest_timeout", "asyncpg", "arq.connections", "pydantic_settings")
 
 
 class Hunt(NamedTuple):
@@ -57,23 +64,33 @@ def hunt(one: Mutant, postgres_url: str) -> Hunt:
 
     """
     mutated(one)
-    environment = os.environ | {
-        "MUTANT": one.name,
-        "PYTHONPATH": os.pathsep.join((str(STARTUP), str(ROOT))),
-        "TEST_POSTGRES_URL": postgres_url,
-    }
-    command = [sys.executable, *PYTEST, *node_ids(one)]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    return read(done.returncode, done.stdout + done.stderr)
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload([*LIBRARIES])
+    with NamedTemporaryFile() as output:
+        session = processes.Process(target=_run, args=(one, postgres_url, output.name))
+        session.start()
+        session.join()
+        return read(session.exitcode or 0, Path(output.name).read_text("utf-8"))
+
+
+def _run(one: Mutant, postgres_url: str, output: str) -> None:
+    """Be the process of one hunt. What its tests start plants the defect by ``sitecustomize``."""
+    path = os.pathsep.join((str(STARTUP), str(ROOT)))
+    os.environ |= {"MUTANT": one.name, "PYTHONPATH": path, "TEST_POSTGRES_URL": postgres_url}
+    os.chdir(ROOT)
+    plant(one)
+    with Path(output).open("w", encoding="utf-8") as said, redirect_stdout(said), redirect_stderr(said):
+        sys.exit(pytest.main([*OPTIONS, *node_ids(one)], plugins=PLUGINS))
 
 
 def read(exit_code: int, output: str) -> Hunt:
+    """Read what pytest and the plugin said."""
     lines = output.splitlines()
-    nonsense = next((line for line in lines if line.startswith(CANNOT_RUN)), None)
-    noticed = next((line.removeprefix(NOTICED) for line in lines if line.startswith(NOTICED)), None)
+    nonsense = next((line for line in lines if line.startswith(noticing.CANNOT_RUN)), None)
+    noticed = next((line for line in lines if line.startswith(noticing.NOTICED)), None)
     if nonsense or exit_code not in {0, 1} or (exit_code == 1) is (noticed is None):
         return Hunt(None, nonsense or f"pytest ended with {exit_code}", output)
-    return Hunt(noticed, None, output)
+    return Hunt(noticed and noticed.removeprefix(noticing.NOTICED), None, output)
 
 
 def hunt_all(mutants: Iterable[Mutant]) -> Iterator[tuple[Mutant, Hunt]]:

@@ -8,6 +8,8 @@ from typing import Any
 
 from tests.properties.mutants.mutant import ROOT, Mutant, mutated
 
+STARTUP = ROOT / "tests" / "properties" / "mutants" / "startup"
+"""On the ``PYTHONPATH`` of a hunt, so that every Python that its tests start plants the mutant named by ``MUTANT``."""
 planted: list[str] = []
 """The mutant of this process, for those who want to be sure."""
 
@@ -16,7 +18,9 @@ def plant(one: Mutant) -> None:
     """Do it before the program is imported: modules find the defect in their source, everybody else in the file."""
     path, text = ROOT / one.file, mutated(one)
     if path.suffix == ".py":
-        sys.meta_path.insert(0, _Finder(path, text))
+        finder = _Finder(path, text)
+        assert finder.module not in sys.modules
+        sys.meta_path.insert(0, finder)
     else:
         _read_instead(path, text)
     planted.append(one.name)

@@ -27,6 +27,20 @@ ALL = (
         ("test_nothing_starts_unless_its_pipeline_runs",),
     ),
     Mutant(
+        "claim_from_a_paused_queue",
+        "a claim does not ask whether the queue is paused",
+        PROTOCOL,
+        {" AND s.queue || '' <> ALL (paused)\n": "\n"},
+        ("test_nothing_of_a_paused_queue_is_claimed_and_what_runs_goes_on",),
+    ),
+    Mutant(
+        "claim_keeps_the_deadline",
+        "a stage that has started may still have waited too long",
+        PROTOCOL,
+        {"               give_up_at = NULL,\n               lease_token": "               lease_token"},
+        ("test_a_running_stage_is_not_given_up",),
+    ),
+    Mutant(
         "claim_in_one_statement",
         "a claim believes the pipeline's status from before it had the lock",
         PROTOCOL,
@@ -67,8 +81,8 @@ ALL = (
         "a claim compares the lease with the time before it had the lock",
         PROTOCOL,
         {
-            "    open_pipelines bigint[];\n    moment timestamptz;\n": (
-                "    open_pipelines bigint[];\n    moment timestamptz := clock_timestamp();\n"
+            "    paused text[] := paused_queues();\n    moment timestamptz;\n": (
+                "    paused text[] := paused_queues();\n    moment timestamptz := clock_timestamp();\n"
             ),
             "WHERE s.uuid = ANY (wanted)), wait);\n    moment := clock_timestamp();\n": (
                 "WHERE s.uuid = ANY (wanted)), wait);\n"

@@ -197,6 +197,13 @@ DECISIONS = (
         ("test_a_stage_with_a_retry_left_waits_for_it",),
     ),
     Mutant(
+        "retry_beyond_the_total_timeout",
+        "a stage that waits for its next attempt has all the time in the world",
+        PROTOCOL,
+        {"give_up_at = CASE WHEN d.status = 'retrying' THEN s.expires_at END": "give_up_at = NULL"},
+        ("test_a_stage_that_would_be_retried_after_its_total_timeout_fails_at_that_time",),
+    ),
+    Mutant(
         "dependents_never_told",
         "an ended stage counts as told to its dependents",
         PROTOCOL,

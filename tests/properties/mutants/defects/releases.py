@@ -2,6 +2,7 @@
 
 from tests.properties.mutants.mutant import PROTOCOL, Mutant
 
+LOCKED = "    locked bigint[] := lock_pipelines(ids, wait);\n    moment timestamptz := clock_timestamp();\n"
 RELEASES = (
     Mutant(
         "told_again_and_again",
@@ -14,14 +15,18 @@ RELEASES = (
         "two_counted_as_one",
         "two dependencies that end together count once",
         PROTOCOL,
-        {"SELECT d.pipeline_id, d.stage, count(*) AS met": "SELECT d.pipeline_id, d.stage, 1 AS met"},
+        {
+            "count(*) AS ended, count(*) FILTER (WHERE e.well) AS well": (
+                "1 AS ended, (count(*) FILTER (WHERE e.well) > 0)::integer AS well"
+            )
+        },
         ("test_the_last_two_branches_completing_at_once_release_the_join_once",),
     ),
     Mutant(
         "failure_releases",
         "a failed dependency counts as met",
         PROTOCOL,
-        {"s.status = 'completed' AS well": "true AS well"},
+        {"is_well(s.status, s.allow_failure) AS well": "true AS well"},
         ("test_what_waits_for_a_failed_stage_is_skipped",),
     ),
     Mutant(
@@ -29,12 +34,12 @@ RELEASES = (
         "a release tells of what had ended before it had the lock, and notes all that has ended",
         PROTOCOL,
         {
-            "    locked bigint[] := lock_pipelines(ids, wait);\n": (
-                "    seen uuid[] := ARRAY(SELECT uuid FROM stages WHERE finished_at IS NOT NULL);\n"
-                "    locked bigint[] := lock_pipelines(ids, wait);\n"
+            f"{LOCKED}    ended_pipelines": (
+                "    seen bigint[] := ARRAY(SELECT pipeline_id FROM stages WHERE finished_at IS NOT NULL);\n"
+                f"{LOCKED}    ended_pipelines"
             ),
-            "RETURNING s.pipeline_id, s.position, s.status = 'completed' AS well": (
-                "RETURNING s.pipeline_id, s.position, s.status = 'completed' AND s.uuid = ANY (seen) AS well"
+            "ON d.pipeline_id = e.pipeline_id AND d.depends_on = e.position\n": (
+                "ON d.pipeline_id = e.pipeline_id AND d.depends_on = e.position AND e.pipeline_id = ANY (seen)\n"
             ),
         },
         ("test_a_release_that_waited_for_a_completion_tells_of_it",),
@@ -50,22 +55,24 @@ RELEASES = (
         "releases_what_was_cancelled",
         "a release queues stages whatever their status",
         PROTOCOL,
-        {"s.position = m.stage AND s.status = 'pending'": "s.position = m.stage"},
+        {
+            "s.position = t.stage AND s.status || '' = 'pending'": "s.position = t.stage",
+            "s.position = d.stage AND s.status || '' = 'pending'": "s.position = d.stage",
+        },
         ("test_nothing_is_released_after_a_cancel",),
     ),
     Mutant(
         "release_keeps_the_dispatch_token",
         "a release does not count that the stage was queued",
         PROTOCOL,
-        {"dispatch_token = s.dispatch_token + (s.unmet = m.met)::integer": "dispatch_token = 1"},
-        ("tests/services",),
-        masked_by="retry, which itself queues what has nothing left to wait for: a release meets a stage only once",
+        {"dispatch_token = s.dispatch_token + (d.status = 'queued')::integer": "dispatch_token = 1"},
+        ("test_an_old_job_starts_nothing_after_a_retry",),
     ),
     Mutant(
         "queued_not_told",
         "a release writes no event for what it queued",
         PROTOCOL,
-        {"queued := queued || newly;\n        news := news || queued_news(newly);\n": "queued := queued || newly;\n"},
+        {"news := news || queued_news(newly) || skips;": "news := news || skips;"},
         ("test_a_chain_is_released_link_by_link",),
     ),
     Mutant(
@@ -116,29 +123,84 @@ SKIPS = (
         "skip_does_not_cascade",
         "the dependents of a skipped stage are not told",
         PROTOCOL,
-        {"moment, propagated = s.dependents = 0,": "moment, propagated = true,"},
+        {"propagated = d.status = 'skipped' AND s.dependents = 0,": "propagated = d.status = 'skipped',"},
         ("test_what_waits_for_a_failed_stage_is_skipped",),
     ),
     Mutant(
         "skip_one_level",
         "a pass skips the next level only",
         PROTOCOL,
-        {"news := news || skips;": "news := news || skips;\n            EXIT;"},
+        {"EXIT WHEN skips IS NULL;": "EXIT;"},
         ("test_skipping_goes_to_the_end_of_a_deep_chain_in_one_pass",),
-    ),
-    Mutant(
-        "skips_what_was_cancelled",
-        "a stage that has ended is skipped",
-        PROTOCOL,
-        {"s.position = b.stage AND s.status = 'pending'": "s.position = b.stage"},
-        ("tests/services/test_skip.py", "tests/services/test_random_rounds.py"),
     ),
     Mutant(
         "skip_not_told",
         "a skipped stage writes no event",
         PROTOCOL,
-        {"news := news || skips;": "NULL;"},
+        {"news := news || queued_news(newly) || skips;": "news := news || queued_news(newly);"},
         ("test_what_waits_for_a_failed_stage_is_skipped",),
+    ),
+)
+RULES = (
+    Mutant(
+        "clean_up_skipped",
+        "a failure skips the dependents that wait for any end, too",
+        PROTOCOL,
+        {"WHEN s.trigger_rule = 'all_completed' AND t.well < t.ended": "WHEN t.well < t.ended"},
+        ("test_when_something_fails_both_run_and_the_pipeline_has_failed_all_the_same",),
+    ),
+    Mutant(
+        "clean_up_counts_what_went_well",
+        "a stage that waits for any end waits for a completion",
+        PROTOCOL,
+        {"CASE s.trigger_rule WHEN 'all_completed' THEN t.well ELSE t.ended END AS met": "t.well AS met"},
+        ("test_when_something_fails_both_run_and_the_pipeline_has_failed_all_the_same",),
+    ),
+    Mutant(
+        "alarm_always",
+        "an any_failed stage runs though nothing has failed",
+        PROTOCOL,
+        {"AND NOT has_failed_dependency(t.pipeline_id, t.stage)\n": "AND false\n"},
+        ("test_when_all_goes_well_the_clean_up_runs_and_the_alert_is_not_needed",),
+    ),
+    Mutant(
+        "no_alarm_for_the_skipped",
+        "an any_failed stage does not run for what was skipped because of a failure",
+        PROTOCOL,
+        {" OR (o.status = 'skipped' AND o.trigger_rule <> 'any_failed')))": "))"},
+        ("test_an_alert_hears_of_what_was_skipped_because_of_a_failure",),
+    ),
+    Mutant(
+        "alarm_for_the_needless",
+        "an any_failed stage runs for another that nobody needed",
+        PROTOCOL,
+        {"(o.status = 'skipped' AND o.trigger_rule <> 'any_failed')": "o.status = 'skipped'"},
+        ("test_an_alert_that_nobody_needed_skips_what_waits_for_it_and_alarms_no_further_one",),
+    ),
+    Mutant(
+        "allowed_failures_skip",
+        "a failure that is allowed skips its dependents",
+        PROTOCOL,
+        {"OR (allow_failure AND status IN ('failed', 'cancelled'))": ""},
+        ("test_a_stage_that_is_allowed_to_go_wrong_harms_nobody",),
+    ),
+    Mutant(
+        "allowed_failures_not_told",
+        "an event does not tell that its failure was allowed",
+        PROTOCOL,
+        {"SELECT CASE WHEN allowed THEN": "SELECT CASE WHEN false THEN"},
+        ("test_a_stage_that_is_allowed_to_go_wrong_harms_nobody",),
+    ),
+    Mutant(
+        "allowed_failures_blamed",
+        "a pipeline names a failure that was allowed as its error",
+        PROTOCOL,
+        {
+            "s.status IN ('failed', 'cancelled') AND NOT s.allow_failure\n                    ORDER": (
+                "s.status IN ('failed', 'cancelled')\n                    ORDER"
+            )
+        },
+        ("test_a_failure_that_was_allowed_is_not_the_pipelines_error",),
     ),
 )
 RETRIES = (
@@ -230,4 +292,4 @@ ENDS = (
         ("test_a_lost_settlement_costs_one_sweep",),
     ),
 )
-ALL = RELEASES + SKIPS + RETRIES + ENDS
+ALL = RELEASES + SKIPS + RULES + RETRIES + ENDS

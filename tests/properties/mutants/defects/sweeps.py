@@ -3,6 +3,7 @@
 from tests.properties.mutants.mutant import Mutant
 
 STAGES = "app/db/queries/stages.sql"
+RETRYING = "SELECT s.pipeline_id FROM stages AS s WHERE s.status = 'retrying' AND"
 LOOKS = (
     Mutant(
         "sweep_forgets_releases",
@@ -15,8 +16,27 @@ LOOKS = (
         "sweep_forgets_retries",
         "the sweep does not find retries that are due",
         STAGES,
-        {"WHERE s.status = 'retrying' AND": "WHERE false AND"},
+        {f"    ({RETRYING}": f"    ({RETRYING} false AND"},
         ("test_the_sweep_finds_a_retry_that_is_due",),
+    ),
+    Mutant(
+        "sweep_forgets_long_waits",
+        "the sweep does not find stages that have waited too long",
+        STAGES,
+        {"      WHERE s.give_up_at <= clock_timestamp()": "      WHERE false"},
+        ("test_one_that_is_queued_for_too_long_fails_and_skips_its_dependents",),
+    ),
+    Mutant(
+        "sweep_finds_long_waits_of_the_paused",
+        "the sweep finds stages that have waited for a pause to end",
+        STAGES,
+        {
+            "    (SELECT s.pipeline_id FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id "
+            "AND p.status = 'running'\n": (
+                "    (SELECT s.pipeline_id FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id\n"
+            )
+        },
+        ("test_while_its_pipeline_is_paused_the_clock_stands_still",),
     ),
     Mutant(
         "sweep_forgets_settlements",
@@ -43,15 +63,29 @@ LOOKS = (
         "retries_due_too_early",
         "the retrier finds retries that are not due",
         STAGES,
-        {"WHERE status = 'retrying' AND retry_at <= clock_timestamp()": "WHERE status = 'retrying'"},
+        {f"\n({RETRYING} s.retry_at <= clock": f"\n({RETRYING} s.retry_at <> clock"},
         ("test_a_stage_waits_for_its_retry_until_it_is_due",),
+    ),
+    Mutant(
+        "retrier_forgets_long_waits",
+        "the retrier does not find stages that have waited too long",
+        STAGES,
+        {"\n  WHERE s.give_up_at <= clock_timestamp()": "\n  WHERE false"},
+        ("test_one_that_is_queued_for_too_long_fails_and_skips_its_dependents",),
     ),
     Mutant(
         "dispatch_of_the_paused",
         "the dispatcher puts stages of paused pipelines on Redis",
         STAGES,
-        {"ON p.id = s.pipeline_id AND p.status = 'running'\n": "ON p.id = s.pipeline_id\n"},
+        {"AND p.status = 'running'\n         WHERE s.status = 'queued'": "\n         WHERE s.status = 'queued'"},
         ("test_only_what_is_queued_in_running_pipelines_is_dispatched",),
+    ),
+    Mutant(
+        "dispatch_of_paused_queues",
+        "the dispatcher puts stages of paused queues on Redis",
+        STAGES,
+        {"           AND s.queue <> ALL (paused_queues())\n": ""},
+        ("test_a_paused_queue_is_released_into_but_not_dispatched",),
     ),
     Mutant(
         "dispatch_of_the_young",
@@ -146,8 +180,15 @@ DUTIES = (
         "rescuer_never_waits",
         "a rescuer that was away takes leases at once",
         RESCUER,
-        {"            self._trusts_leases_at = now + self.lease_timeout_s\n": ""},
+        {"self._trusts_leases_at = now + self.lease_timeout_s": "pass"},
         ("test_an_outage_of_postgres_condemns_nobody",),
+    ),
+    Mutant(
+        "rescuer_trusts_from_the_start",
+        "a rescuer that has just begun takes leases at once",
+        RESCUER,
+        {"_ticked_at is None:\n            return True\n": "_ticked_at is None:\n            return False\n"},
+        ("test_one_that_begins_after_an_outage_takes_no_lease_before_everybody_has_had_the_time_to_renew",),
     ),
     Mutant(
         "rescuer_looks_at_its_clock_first",

@@ -3,6 +3,7 @@
 from tests.properties.mutants.mutant import PROTOCOL, Mutant
 
 FOUND = "WHERE uuid = target FOR NO KEY UPDATE;\n    IF NOT FOUND THEN\n        RETURN NULL;\n"
+QUEUED = "s.pipeline_id = pipeline.id AND s.status = 'queued'"
 UNLOCKED = FOUND.replace(" FOR NO KEY UPDATE", "")
 STARTS = (
     Mutant(
@@ -17,9 +18,8 @@ STARTS = (
         "a start after a retry does not count that the stage was queued",
         PROTOCOL,
         {
-            "queued_at = moment, dispatch_token = s.dispatch_token + 1\n         WHERE s.pipeline_id = pipeline": (
-                "queued_at = moment, dispatch_token = greatest(1, s.dispatch_token)\n"
-                "         WHERE s.pipeline_id = pipeline"
+            "dispatch_token = s.dispatch_token + 1,\n               expires_at": (
+                "dispatch_token = greatest(1, s.dispatch_token),\n               expires_at"
             )
         },
         ("test_an_old_job_starts_nothing_after_a_retry",),
@@ -97,7 +97,7 @@ CANCELS = (
         "cancelled_stages_to_be_told",
         "the stages that a cancel ends are left to the releaser",
         PROTOCOL,
-        {"finished_at = moment, retry_at = NULL, propagated = true": "finished_at = moment, retry_at = NULL"},
+        {"give_up_at = NULL, propagated = true": "give_up_at = NULL"},
         ("test_with_nothing_running_a_cancel_is_the_end",),
     ),
 )
@@ -127,14 +127,14 @@ PAUSES = (
         "pause_dispatches",
         "a pause names what is queued for dispatch",
         PROTOCOL,
-        {"WHERE NOT pause AND s.pipeline_id": "WHERE s.pipeline_id"},
+        {f"WHERE NOT pause AND {QUEUED}": f"WHERE {QUEUED}"},
         ("test_nothing_of_a_paused_pipeline_can_be_claimed",),
     ),
     Mutant(
         "resume_dispatches_nothing",
         "a resume leaves the queued stages to the sweep",
         PROTOCOL,
-        {"WHERE NOT pause AND s.pipeline_id": "WHERE false AND s.pipeline_id"},
+        {f"WHERE NOT pause AND {QUEUED}": f"WHERE false AND {QUEUED}"},
         ("test_a_resume_names_everything_that_is_queued_as_old_as_it_is",),
     ),
 )
@@ -165,34 +165,63 @@ RETRIES = (
         "completed stages run again",
         PROTOCOL,
         {
-            "UPDATE stages AS s SET propagated = true WHERE s.pipeline_id = pipeline.id AND s.status = 'completed';": (
-                "UPDATE stages AS s SET result = NULL, status = 'skipped'\n"
-                "     WHERE s.pipeline_id = pipeline.id AND s.status = 'completed';"
+            "AND s.status IN ('failed', 'cancelled')\n           AND s.position = coalesce": (
+                "AND s.status IN ('failed', 'cancelled', 'completed')\n           AND s.position = coalesce"
             )
         },
         ("test_a_failed_pipeline_goes_on_where_it_failed",),
     ),
     Mutant(
-        "retry_tells_again",
-        "what the kept stages had not told yet is told although it is counted already",
+        "retry_forgets_what_waited",
+        "what was skipped because of a failure is not retried with it",
         PROTOCOL,
-        {"UPDATE stages AS s SET propagated = true WHERE s.pipeline_id = pipeline.id AND s.status = 'completed';": ""},
+        {"AND d.depends_on = c.position\n    )": "AND d.depends_on = c.position AND false\n    )"},
+        ("test_a_failed_pipeline_goes_on_where_it_failed",),
+    ),
+    Mutant(
+        "retry_of_one_takes_all",
+        "the retry of one stage begins all failed ones again",
+        PROTOCOL,
+        {"AND s.position = coalesce(only_stage, s.position)\n": "\n"},
+        ("test_one_failed_stage_is_retried_and_the_others_are_left_as_they_are",),
+    ),
+    Mutant(
+        "retry_of_one_that_is_well",
+        "one stage can be retried whatever its status",
+        PROTOCOL,
+        {"IF stage.status NOT IN ('failed', 'cancelled') THEN": "IF false THEN"},
+        ("test_only_what_failed_or_was_cancelled_can_be_retried",),
+    ),
+    Mutant(
+        "retry_tells_nobody",
+        "the kept stages do not tell those that begin again",
+        PROTOCOL,
+        {"UPDATE stages AS s SET propagated = s.dependents = 0": "UPDATE stages AS s SET propagated = true"},
         ("test_the_join_of_a_kept_stage_waits_for_the_others_only_whatever_it_had_been_told",),
     ),
     Mutant(
         "retry_believes_the_counter",
         "what a stage waits for is not counted anew",
         PROTOCOL,
-        {
-            "unmet = (SELECT count(*) FROM": "unmet = (SELECT s.unmet + 0 * count(*) FROM",
-        },
+        {"unmet = (SELECT count(*) FROM": "unmet = (SELECT s.unmet + 0 * count(*) FROM"},
         ("test_the_join_of_a_kept_stage_waits_for_the_others_only_whatever_it_had_been_told",),
     ),
     Mutant(
-        "retry_waits_for_what_is_done",
-        "a stage waits for all of its dependencies again, the completed ones too",
+        "retry_releases_nothing",
+        "what waits for kept stages only is left to the sweep",
         PROTOCOL,
-        {"AND d.stage = s.position AND o.status <> 'completed')": "AND d.stage = s.position)"},
+        {
+            "released := release_pipelines(ARRAY[pipeline.id], pipeline.stage_count, true);": (
+                "released := '{\"queued\": []}';"
+            )
+        },
+        ("test_a_failed_pipeline_goes_on_where_it_failed",),
+    ),
+    Mutant(
+        "retry_dispatches_the_roots",
+        "a retry does not name what its release has queued",
+        PROTOCOL,
+        {" || (released ->> 'queued')::jsonb)::json": ")::json"},
         ("test_a_failed_pipeline_goes_on_where_it_failed",),
     ),
     Mutant(
@@ -220,14 +249,14 @@ RETRIES = (
         "retry_keeps_it_broken",
         "stages that were broken before the retry still count",
         PROTOCOL,
-        {"error = NULL,\n           broken_stages = 0,\n": "error = NULL,\n"},
+        {"broken_stages = (SELECT count(*) FROM": "broken_stages = (SELECT p.broken_stages + 0 * count(*) FROM"},
         ("test_a_failed_pipeline_goes_on_where_it_failed",),
     ),
     Mutant(
         "retry_opens_all",
         "the kept stages count as open",
         PROTOCOL,
-        {"WHERE s.pipeline_id = p.id AND s.status = 'pending')\n": "WHERE s.pipeline_id = p.id)\n"},
+        {"open_stages = cardinality(chosen)": "open_stages = p.stage_count"},
         ("test_a_failed_pipeline_goes_on_where_it_failed",),
     ),
 )

@@ -49,6 +49,13 @@ LEASES = (
         ("test_in_doubt_it_takes_nothing_more_and_asks_what_runs_to_leave",),
     ),
     Mutant(
+        "starts_in_doubt",
+        "a claim that is answered when the lease is in doubt is started all the same",
+        WORKER,
+        {"may_start = self.leased.is_set() and": "may_start ="},
+        ("test_a_claim_that_is_answered_while_the_lease_is_in_doubt_is_not_started",),
+    ),
+    Mutant(
         "lost_lease_goes_on",
         "a worker whose lease was taken lets its stages run",
         WORKER,
@@ -70,6 +77,13 @@ ORDERS = (
         WORKER,
         {"((Stop.CANCEL, beat.cancelled), (Stop.FENCED, beat.fenced))": "((Stop.CANCEL, beat.cancelled),)"},
         ("test_what_was_cancelled_and_what_is_no_longer_its_own_is_stopped",),
+    ),
+    Mutant(
+        "hands_back_while_asking",
+        "a worker hands back an attempt whose claim it is still repeating",
+        WORKER,
+        {" and stranger.lease_token not in self.asking": ""},
+        ("test_an_attempt_whose_claim_is_still_being_repeated_is_not_handed_back",),
     ),
     Mutant(
         "asked_but_not_killed",
@@ -103,7 +117,7 @@ ORDERS = (
         "timeouts_left_to_others",
         "a worker does not end its attempts at their timeout",
         PROCESS,
-        {"        attempt.stop(Stop.TIMEOUT)\n": "        await attempt.stopped()\n"},
+        {"time_limit_s):\n        attempt.stop(Stop.TIMEOUT)\n": "time_limit_s):\n        await attempt.stopped()\n"},
         ("test_a_stage_is_ended_at_its_timeout",),
     ),
 )

@@ -1,4 +1,4 @@
-"""Python runs this when it starts, in every process of a hunt: pytest, and the workers and schedulers of its tests."""
+"""Python runs this when it starts: the workers and schedulers that the tests of a hunt start have its defect, too."""
 
 import os
 
