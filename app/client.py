@@ -20,6 +20,9 @@ SILENCE_MAX_S = 45.0
 """A stream that says nothing, not even a heartbeat, for so long is taken for dead."""
 RECONNECT_WAIT_MAX_S = 5.0
 RECONNECT_FAILURES_MAX = 20
+PATIENCE_S = 30.0
+"""How long a request that may be repeated is repeated, while its answer is lost or the server asks for a moment."""
+ASK_AGAIN = frozenset({"unavailable", "idempotency_key_in_flight"})
 
 
 class ApiError(HeadwayError):
@@ -34,10 +37,14 @@ class ApiError(HeadwayError):
 
 
 class Unreachable(HeadwayError):
-    """Nothing answers at the API's address."""
+    """Nothing answers at the API's address; ``connected`` if a request may have got there all the same."""
 
     code = "unreachable"
     status = 503
+
+    def __init__(self, detail: str, *, connected: bool = True) -> None:
+        super().__init__(detail)
+        self.connected = connected
 
 
 class Client:
@@ -58,10 +65,13 @@ class Client:
         await self._http.aclose()
 
     async def create(self, spec: Mapping[str, Any], *, idempotency_key: str) -> Pipeline:
-        """Submit a pipeline; ``spec`` is the body as the API documents it."""
+        """Submit a pipeline; ``spec`` is the body as the API documents it.
+
+        An answer that is lost is asked for again under the same key, so the pipeline is created once.
+        """
         body = msgspec.json.encode(spec)
         headers = {"Content-Type": "application/json", "Idempotency-Key": idempotency_key}
-        answer = await self._ask("POST", "/api/v1/pipelines", content=body, headers=headers)
+        answer = await self._insist("POST", "/api/v1/pipelines", content=body, headers=headers)
         return msgspec.json.decode(answer, type=Pipeline)
 
     async def check(self, spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,7 +136,7 @@ class Client:
                 if failures >= RECONNECT_FAILURES_MAX:
                     raise Unreachable(f"The event stream of {self.url} broke and cannot be resumed: {error}") from None
             failures += 1
-            await asyncio.sleep(random.uniform(0, min(RECONNECT_WAIT_MAX_S, 0.1 * 2**failures)))
+            await asyncio.sleep(_pause_s(failures))
 
     @asynccontextmanager
     async def _stream(self, uuid: UUID, after: int) -> AsyncIterator[httpx2.EventSource | None]:
@@ -141,11 +151,26 @@ class Client:
                 raise ApiError(response.status_code, _problem(await response.aread()))
             yield None if response.status_code == httpx2.codes.NO_CONTENT else httpx2.EventSource(response)
 
+    async def _insist(self, method: str, path: str, **options: Any) -> bytes:
+        """Ask until there is an answer; for requests that may be repeated. A server that never was there is told."""
+        failures, give_up_at = 0, asyncio.get_running_loop().time() + PATIENCE_S
+        while True:
+            try:
+                return await self._ask(method, path, **options)
+            except (ApiError, Unreachable) as error:
+                lost = error.connected or failures if isinstance(error, Unreachable) else error.code in ASK_AGAIN
+                if not lost or asyncio.get_running_loop().time() > give_up_at:
+                    raise
+            failures += 1
+            await asyncio.sleep(_pause_s(failures))
+
     async def _ask(self, method: str, path: str, **options: Any) -> bytes:
         try:
             response = await self._http.request(method, path, **options)
         except httpx2.TransportError as error:
-            raise Unreachable(f"Nothing answers at {self.url} ({error}). Is 'headway up' running?") from None
+            advice = f"Nothing answers at {self.url} ({error}). Is 'headway up' running?"
+            connected = not isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
+            raise Unreachable(advice, connected=connected) from None
         if response.is_error:
             raise ApiError(response.status_code, _problem(response.content))
         return response.content
@@ -157,6 +182,11 @@ def _problem(body: bytes) -> dict[str, Any]:
         return msgspec.json.decode(body, type=dict[str, Any])
     except msgspec.MsgspecError:
         return {}
+
+
+def _pause_s(failures: int) -> float:
+    """How long to wait after so many failures in a row: longer each time, and not in step with others."""
+    return random.uniform(0, min(RECONNECT_WAIT_MAX_S, 0.1 * 2**failures))
 
 
 def _is_local(url: str) -> bool:

@@ -318,6 +318,11 @@ CREATE FUNCTION paused_queues() RETURNS text[] LANGUAGE sql STABLE AS $$
     SELECT coalesce(array_agg(name), '{}') FROM queues WHERE paused_at IS NOT NULL
 $$;
 
+CREATE FUNCTION why_held_back(status text, queue text) RETURNS text LANGUAGE sql STABLE AS $$
+-- The words for a queued stage whose queue is paused.
+    SELECT CASE WHEN status = 'queued' AND queue = ANY (paused_queues()) THEN format('the queue %s is paused', queue) END
+$$;
+
 CREATE FUNCTION give_up_at(queued_at timestamptz, queue_timeout_s double precision, expires_at timestamptz)
 RETURNS timestamptz LANGUAGE sql IMMUTABLE AS $$
 -- When a stage that is queued now has waited long enough; null if it may wait for ever.
@@ -947,10 +952,13 @@ CREATE FUNCTION beat_worker(worker uuid, lease_timeout_s double precision, held 
 -- lease tokens that are held, and to be stopped. `fenced`: held, but no longer the worker's. `strangers`: the worker's for a whole lease,
 -- but not held, so a claim whose answer got lost; the worker hands them back.
 DECLARE
-    moment timestamptz := clock_timestamp();
+    moment timestamptz;
 BEGIN
     -- A beat lost in a crash of Postgres costs a fraction of a lease, so it need not wait for the disk.
     PERFORM set_config('synchronous_commit', 'off', true);
+    -- Locked before the clock is read: of two beats at once the one that waited must not set the lease back.
+    PERFORM FROM workers WHERE id = worker AND state IN ('live', 'draining') FOR NO KEY UPDATE;
+    moment := clock_timestamp();
     UPDATE workers SET heartbeat_at = moment, lease_expires_at = moment + lease_timeout_s * interval '1 second'
      WHERE id = worker AND state IN ('live', 'draining');
     IF NOT FOUND THEN

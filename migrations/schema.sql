@@ -76,10 +76,13 @@ CREATE FUNCTION public.beat_worker(worker uuid, lease_timeout_s double precision
 -- lease tokens that are held, and to be stopped. `fenced`: held, but no longer the worker's. `strangers`: the worker's for a whole lease,
 -- but not held, so a claim whose answer got lost; the worker hands them back.
 DECLARE
-    moment timestamptz := clock_timestamp();
+    moment timestamptz;
 BEGIN
     -- A beat lost in a crash of Postgres costs a fraction of a lease, so it need not wait for the disk.
     PERFORM set_config('synchronous_commit', 'off', true);
+    -- Locked before the clock is read: of two beats at once the one that waited must not set the lease back.
+    PERFORM FROM workers WHERE id = worker AND state IN ('live', 'draining') FOR NO KEY UPDATE;
+    moment := clock_timestamp();
     UPDATE workers SET heartbeat_at = moment, lease_expires_at = moment + lease_timeout_s * interval '1 second'
      WHERE id = worker AND state IN ('live', 'draining');
     IF NOT FOUND THEN
@@ -319,6 +322,86 @@ BEGIN
 END $$;
 
 --
+-- Name: continue_places(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.continue_places() RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+-- Where a dump was restored, transaction ids have begun anew, and new events would stand before the old ones, where no
+-- reader looks any more. From here on they follow the last one again. Changes nothing anywhere else.
+DECLARE
+    next bigint := place_of(pg_snapshot_xmax(pg_current_snapshot()));
+    last bigint := (SELECT max(place) FROM events);
+BEGIN
+    IF last >= next THEN
+        EXECUTE format('CREATE OR REPLACE FUNCTION places_before() RETURNS bigint LANGUAGE sql STABLE AS %L',
+                       format('SELECT %s::bigint', places_before() + last - next + 1));
+    END IF;
+END $$;
+
+--
+-- Name: count_ends(integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.count_ends(batch integer) RETURNS json
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+-- Adds the ends of stages to the statistics, each exactly once: the cursor moves in the same transaction, and only over
+-- places where nothing can be added any more (0002). Whoever comes while another counts has nothing to do. Returns how
+-- many ends were `counted`, and whether there is `more`: about `batch` events are looked at.
+DECLARE
+    was stats_cursor;
+    moment timestamptz := clock_timestamp();
+    settled bigint;
+    stop bigint;
+    counted integer;
+BEGIN
+    -- What a crash of Postgres loses is counted again, so this need not wait for the disk.
+    PERFORM set_config('synchronous_commit', 'off', true);
+    SELECT * INTO was FROM stats_cursor FOR UPDATE SKIP LOCKED;
+    settled := settled_place(); -- after the lock, so not below where the one before has stopped
+    IF NOT FOUND OR was.place >= settled THEN
+        RETURN json_build_object('counted', 0, 'more', false);
+    END IF;
+    -- Places are not divided: a batch ends before the one that it would have to leave in the middle, unless that is all.
+    SELECT greatest(e.place, was.place + 1) INTO stop
+      FROM events AS e WHERE e.place >= was.place AND e.place < settled ORDER BY e.place OFFSET batch LIMIT 1;
+    stop := coalesce(stop, settled);
+
+    WITH ended AS MATERIALIZED (
+        SELECT p.project, s.task, s.queue, substr(e.type, 7) AS status, date_trunc('minute', e."time") AS minute,
+               extract(epoch FROM a.finished_at - a.started_at)::double precision AS duration_s
+          FROM events AS e
+          JOIN pipelines AS p ON p.id = e.pipeline_id
+          JOIN stages AS s ON s.uuid = (e.data ->> 'task_id')::uuid
+          LEFT JOIN attempts AS a ON a.pipeline_id = s.pipeline_id AND a.position = s.position
+                                 AND a.attempt = (e.data ->> 'attempt')::integer AND a.finished_at = e."time"
+         WHERE e.place >= was.place AND e.place < stop AND e."time" >= was.since
+           AND e.type IN ('stage.completed', 'stage.failed', 'stage.skipped', 'stage.cancelled')
+    ), totals AS (
+        INSERT INTO stats_totals AS t (project, task, queue, status, count)
+        SELECT project, task, queue, status, count(*) FROM ended GROUP BY project, task, queue, status
+            ON CONFLICT (project, task, queue, status) DO UPDATE SET count = t.count + excluded.count
+    ), minutes AS (
+        INSERT INTO stats_minutes AS m (minute, project, task, status, bucket, count, duration_s, longest_s)
+        SELECT minute, project, task, status,
+               CASE WHEN duration_s IS NOT NULL THEN floor(4 / ln(2) * ln(greatest(duration_s, 0.001))) END AS bucket,
+               count(*), coalesce(sum(duration_s), 0), coalesce(max(duration_s), 0)
+          FROM ended WHERE status IN ('completed', 'failed') GROUP BY minute, project, task, status, bucket
+            ON CONFLICT (minute, project, task, status, bucket) DO UPDATE
+               SET count = m.count + excluded.count, duration_s = m.duration_s + excluded.duration_s,
+                   longest_s = greatest(m.longest_s, excluded.longest_s)
+    )
+    SELECT count(*) INTO counted FROM ended;
+    DELETE FROM stats_minutes WHERE minute < moment - interval '1 day';
+    UPDATE stats_cursor SET place = stop, counted_at = moment;
+    RETURN json_build_object('counted', counted, 'more', stop < settled);
+END $$;
+
+--
 -- Name: create_pipeline(jsonb, integer[], integer[]); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -368,11 +451,43 @@ BEGIN
 END $$;
 
 --
+-- Name: create_pipeline_once(text, bytea, double precision, jsonb, integer[], integer[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.create_pipeline_once(client_key text, request_fingerprint bytea, kept_s double precision, spec jsonb, edges_from integer[], edges_to integer[]) RETURNS json
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+-- Stores a pipeline unless its key has stored one before (`known`), both in one transaction. Of two calls at once one
+-- gets the lock; the other is told at once that its key is in flight. The lock ends with the transaction, after its row
+-- can be seen. A key that has expired is free, pruned or not.
+DECLARE
+    owner text := spec ->> 'project';
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(hashtextextended(owner || ' ' || client_key, 0)) THEN
+        RETURN json_build_object('in_flight', true);
+    END IF;
+    INSERT INTO idempotency_keys AS k (project, key, fingerprint, pipeline, expires_at)
+    VALUES (owner, client_key, request_fingerprint, (spec ->> 'uuid')::uuid,
+            clock_timestamp() + kept_s * interval '1 second')
+        ON CONFLICT (project, key) DO UPDATE
+       SET fingerprint = excluded.fingerprint, pipeline = excluded.pipeline, expires_at = excluded.expires_at
+     WHERE k.expires_at <= clock_timestamp();
+    IF NOT FOUND THEN
+        RETURN json_build_object('known', true);
+    END IF;
+    RETURN create_pipeline(spec, edges_from, edges_to);
+END $$;
+
+--
 -- Name: delete_pipeline(uuid); Type: FUNCTION; Schema: public; Owner: -
 --
 
 CREATE FUNCTION public.delete_pipeline(target uuid) RETURNS text
     LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 -- Removes a pipeline that is terminal or was never started, with all that hangs on it. Returns its status before.
 DECLARE
@@ -519,6 +634,19 @@ CREATE FUNCTION public.left_out(wanted uuid[], locked bigint[]) RETURNS json
 $$;
 
 --
+-- Name: live_counts(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.live_counts() RETURNS TABLE(status text, queue text, task text, count bigint)
+    LANGUAGE sql STABLE
+    SET enable_seqscan TO 'off'
+    AS $$
+-- How many stages there are of each status that is not terminal.
+    SELECT s.status, s.queue, s.task, count(*) FROM stages AS s
+     WHERE s.status IN ('pending', 'queued', 'running', 'retrying') GROUP BY s.status, s.queue, s.task
+$$;
+
+--
 -- Name: lock_pipelines(bigint[], boolean); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -544,6 +672,50 @@ BEGIN
           FROM (SELECT id FROM pipelines WHERE id = ANY (ids) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED) AS p;
     END IF;
     RETURN coalesce(locked, '{}');
+END $$;
+
+--
+-- Name: next_place(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.next_place() RETURNS bigint
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT greatest(place_of(pg_current_xact_id()), place_of(pg_snapshot_xmax(pg_current_snapshot())) - 1)
+$$;
+
+--
+-- Name: patch_pipeline(uuid, jsonb); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.patch_pipeline(target uuid, changes jsonb) RETURNS json
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+-- Changes what is for people (name, description, labels), in any state, and the priority; what `changes` does not have
+-- stays. If the priority is another one, the queued stages are named, so that their jobs get their new places.
+DECLARE
+    pipeline pipelines;
+BEGIN
+    PERFORM set_config('lock_timeout', '2s', true);
+    SELECT * INTO pipeline FROM pipelines WHERE uuid = target FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    UPDATE pipelines
+       SET name = coalesce(changes ->> 'name', name),
+           description = coalesce(changes ->> 'description', description),
+           labels = coalesce(changes -> 'labels', labels),
+           priority = coalesce((changes ->> 'priority')::smallint, priority)
+     WHERE id = pipeline.id AND changes <> '{}';
+    RETURN json_build_object('queued', (
+        SELECT coalesce(json_agg(job), '[]')
+          FROM stages AS s CROSS JOIN LATERAL json_array_elements(to_dispatch(ARRAY[
+                   ROW (s.pipeline_id, s.name, s.uuid, s.dispatch_token, s.task, s.queue, s.slot)::queued_stage],
+                   s.queued_at)) AS job
+         WHERE s.pipeline_id = pipeline.id AND s.status || '' = 'queued'
+           AND (changes ->> 'priority')::smallint <> pipeline.priority));
 END $$;
 
 --
@@ -622,6 +794,22 @@ CREATE FUNCTION public.paused_queues() RETURNS text[]
 $$;
 
 --
+-- Name: place_of(xid8); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.place_of(id xid8) RETURNS bigint
+    LANGUAGE sql STABLE
+    AS $$SELECT id::text::bigint + places_before()$$;
+
+--
+-- Name: places_before(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.places_before() RETURNS bigint
+    LANGUAGE sql STABLE
+    AS $$SELECT 0::bigint$$;
+
+--
 -- Name: purge_pipelines(bigint[], text, boolean); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -650,6 +838,20 @@ BEGIN
         'hints', hints(ARRAY(SELECT DISTINCT n.pipeline_id FROM unnest(news) AS n), true),
         'locked', (SELECT coalesce(json_agg(i), '[]') FROM unnest(ids) AS i WHERE i <> ALL (locked)));
 END $$;
+
+--
+-- Name: queue_depths(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.queue_depths() RETURNS TABLE(queue text, queued bigint, running bigint, oldest_at timestamp with time zone)
+    LANGUAGE sql STABLE
+    SET enable_seqscan TO 'off'
+    AS $$
+-- What waits in each queue and what runs of it.
+    SELECT s.queue, count(*) FILTER (WHERE s.status = 'queued'), count(*) FILTER (WHERE s.status = 'running'),
+           min(s.queued_at) FILTER (WHERE s.status = 'queued')
+      FROM stages AS s WHERE s.status IN ('queued', 'running') GROUP BY s.queue
+$$;
 
 --
 -- Name: queue_roots(bigint, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
@@ -903,6 +1105,17 @@ BEGIN
 END $$;
 
 --
+-- Name: settled_place(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.settled_place() RETURNS bigint
+    LANGUAGE sql STABLE
+    AS $$
+-- All events below this place are visible, and no others will ever appear there.
+    SELECT place_of(pg_snapshot_xmin(pg_current_snapshot()))
+$$;
+
+--
 -- Name: stages_to_retry(bigint, integer); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -969,6 +1182,51 @@ CREATE FUNCTION public.to_dispatch(queued public.queued_stage[], moment timestam
                'slot', q.slot, 'priority', p.priority, 'queued_at', moment)), '[]')
       FROM unnest(queued) AS q JOIN pipelines AS p ON p.id = q.pipeline_id AND p.status = 'running'
      WHERE q.queue <> ALL (paused_queues())
+$$;
+
+--
+-- Name: walk_stages(text, text[], text, text, bigint, integer, bigint, integer, integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.walk_stages(walk text, statuses text[], of_task text, of_queue text, before_pipeline bigint, before_position integer, from_pipeline bigint, wanted integer, walked_max integer) RETURNS TABLE(pipeline_id bigint, "position" integer, matched boolean, stopped boolean)
+    LANGUAGE plpgsql STABLE
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    AS $_$
+-- The newest `wanted` stages between two places that pass the filters; a null filter lets all pass. It walks along those
+-- of one status, or along all if `walk` is null, and stops where it has looked at `walked_max` of them.
+DECLARE
+    walked integer := 0;
+BEGIN
+    -- By name and not by parameter: only so is the index known to hold the status.
+    FOR pipeline_id, "position", matched IN EXECUTE format(
+        'SELECT s.pipeline_id, s.position, ($1 IS NULL OR s.status = ANY ($1)) AND ($2 IS NULL OR s.task = $2)
+                                           AND ($3 IS NULL OR s.queue = $3)
+           FROM stages AS s WHERE %s AND (s.pipeline_id, s.position) < ($4, $5) AND s.pipeline_id >= $6
+          ORDER BY s.pipeline_id DESC, s.position DESC LIMIT $7',
+        CASE WHEN walk IS NULL THEN 'true' ELSE format('s.status = %L', walk) END)
+        USING statuses, of_task, of_queue, before_pipeline, before_position, from_pipeline, walked_max
+    LOOP
+        walked := walked + 1;
+        stopped := walked = walked_max;
+        wanted := wanted - matched::integer;
+        IF matched OR stopped THEN
+            RETURN NEXT;
+        END IF;
+        EXIT WHEN wanted = 0;
+    END LOOP;
+END $_$;
+
+--
+-- Name: why_held_back(text, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.why_held_back(status text, queue text) RETURNS text
+    LANGUAGE sql STABLE
+    AS $$
+-- The words for a queued stage whose queue is paused.
+    SELECT CASE WHEN status = 'queued' AND queue = ANY (paused_queues()) THEN format('the queue %s is paused', queue) END
 $$;
 
 --
@@ -1066,8 +1324,22 @@ CREATE TABLE public.events (
     subject text,
     data json NOT NULL,
     "time" timestamp with time zone NOT NULL,
+    place bigint DEFAULT public.next_place() NOT NULL,
     CONSTRAINT events_seq_check CHECK ((seq > 0)),
     CONSTRAINT events_type_check CHECK ((type = ANY (ARRAY['pipeline.created'::text, 'pipeline.started'::text, 'pipeline.paused'::text, 'pipeline.resumed'::text, 'pipeline.cancelling'::text, 'pipeline.completed'::text, 'pipeline.failed'::text, 'pipeline.cancelled'::text, 'stage.queued'::text, 'stage.started'::text, 'stage.retrying'::text, 'stage.completed'::text, 'stage.failed'::text, 'stage.skipped'::text, 'stage.cancelled'::text])))
+);
+
+--
+-- Name: idempotency_keys; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.idempotency_keys (
+    project text DEFAULT 'default'::text NOT NULL,
+    key text NOT NULL,
+    fingerprint bytea NOT NULL,
+    pipeline uuid NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT idempotency_keys_key_check CHECK ((key ~ '^[!-~]{1,255}$'::text))
 );
 
 --
@@ -1080,6 +1352,40 @@ CREATE TABLE public.installation (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT installation_only_row_check CHECK (only_row)
 );
+
+--
+-- Name: metric_points; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.metric_points (
+    pipeline_id bigint NOT NULL,
+    "position" integer NOT NULL,
+    attempt integer NOT NULL,
+    series smallint NOT NULL,
+    n integer NOT NULL,
+    step double precision NOT NULL,
+    value double precision NOT NULL,
+    at double precision NOT NULL
+);
+
+--
+-- Name: metric_series; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.metric_series (
+    pipeline_id bigint NOT NULL,
+    "position" integer NOT NULL,
+    attempt integer NOT NULL,
+    series smallint NOT NULL,
+    name text NOT NULL,
+    stride integer NOT NULL,
+    last_n integer NOT NULL,
+    last_step double precision NOT NULL,
+    last_value double precision NOT NULL,
+    last_at double precision NOT NULL,
+    CONSTRAINT metric_series_stride_check CHECK ((stride > 0))
+)
+WITH (fillfactor='70');
 
 --
 -- Name: pipelines; Type: TABLE; Schema: public; Owner: -
@@ -1246,6 +1552,45 @@ CREATE TABLE public.stages (
 WITH (fillfactor='70');
 
 --
+-- Name: stats_cursor; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.stats_cursor (
+    only_row boolean DEFAULT true NOT NULL,
+    place bigint NOT NULL,
+    since timestamp with time zone NOT NULL,
+    counted_at timestamp with time zone NOT NULL,
+    CONSTRAINT stats_cursor_only_row_check CHECK (only_row)
+);
+
+--
+-- Name: stats_minutes; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.stats_minutes (
+    minute timestamp with time zone NOT NULL,
+    project text NOT NULL,
+    task text NOT NULL,
+    status text NOT NULL,
+    bucket smallint,
+    count bigint NOT NULL,
+    duration_s double precision NOT NULL,
+    longest_s double precision NOT NULL
+);
+
+--
+-- Name: stats_totals; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.stats_totals (
+    project text NOT NULL,
+    task text NOT NULL,
+    queue text NOT NULL,
+    status text NOT NULL,
+    count bigint NOT NULL
+);
+
+--
 -- Name: task_types; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -1315,6 +1660,13 @@ ALTER TABLE ONLY public.events
     ADD CONSTRAINT events_pkey PRIMARY KEY (pipeline_id, seq);
 
 --
+-- Name: idempotency_keys idempotency_keys_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.idempotency_keys
+    ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (project, key);
+
+--
 -- Name: installation installation_only_row_key; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -1327,6 +1679,20 @@ ALTER TABLE ONLY public.installation
 
 ALTER TABLE ONLY public.installation
     ADD CONSTRAINT installation_pkey PRIMARY KEY (id);
+
+--
+-- Name: metric_points metric_points_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.metric_points
+    ADD CONSTRAINT metric_points_pkey PRIMARY KEY (pipeline_id, "position", attempt, series, n);
+
+--
+-- Name: metric_series metric_series_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.metric_series
+    ADD CONSTRAINT metric_series_pkey PRIMARY KEY (pipeline_id, "position", attempt, series);
 
 --
 -- Name: pipelines pipelines_pkey; Type: CONSTRAINT; Schema: public; Owner: -
@@ -1378,6 +1744,27 @@ ALTER TABLE ONLY public.stages
     ADD CONSTRAINT stages_uuid_key UNIQUE (uuid);
 
 --
+-- Name: stats_cursor stats_cursor_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.stats_cursor
+    ADD CONSTRAINT stats_cursor_pkey PRIMARY KEY (only_row);
+
+--
+-- Name: stats_minutes stats_minutes_minute_project_task_status_bucket_key; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.stats_minutes
+    ADD CONSTRAINT stats_minutes_minute_project_task_status_bucket_key UNIQUE NULLS NOT DISTINCT (minute, project, task, status, bucket);
+
+--
+-- Name: stats_totals stats_totals_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.stats_totals
+    ADD CONSTRAINT stats_totals_pkey PRIMARY KEY (project, task, queue, status);
+
+--
 -- Name: task_types task_types_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -1392,10 +1779,40 @@ ALTER TABLE ONLY public.workers
     ADD CONSTRAINT workers_pkey PRIMARY KEY (id);
 
 --
+-- Name: dependencies_by_stage; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX dependencies_by_stage ON public.dependencies USING btree (pipeline_id, stage);
+
+--
+-- Name: events_by_place; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX events_by_place ON public.events USING btree (place, pipeline_id, seq);
+
+--
+-- Name: events_of_pipelines; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX events_of_pipelines ON public.events USING btree (pipeline_id, seq) WHERE (subject IS NULL);
+
+--
+-- Name: idempotency_keys_by_expiry; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX idempotency_keys_by_expiry ON public.idempotency_keys USING btree (expires_at);
+
+--
 -- Name: pipelines_by_age; Type: INDEX; Schema: public; Owner: -
 --
 
 CREATE INDEX pipelines_by_age ON public.pipelines USING btree (project, created_at, id);
+
+--
+-- Name: pipelines_ended; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX pipelines_ended ON public.pipelines USING btree (project, status, created_at, id) WHERE (finished_at IS NOT NULL);
 
 --
 -- Name: pipelines_live; Type: INDEX; Schema: public; Owner: -
@@ -1404,10 +1821,22 @@ CREATE INDEX pipelines_by_age ON public.pipelines USING btree (project, created_
 CREATE INDEX pipelines_live ON public.pipelines USING btree (id) WHERE (status = ANY (ARRAY['running'::text, 'paused'::text, 'cancelling'::text]));
 
 --
+-- Name: pipelines_open; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX pipelines_open ON public.pipelines USING btree (project, status, created_at, id) WHERE (finished_at IS NULL);
+
+--
 -- Name: pipelines_to_settle; Type: INDEX; Schema: public; Owner: -
 --
 
 CREATE INDEX pipelines_to_settle ON public.pipelines USING btree (id) WHERE (all_ended AND (status = ANY (ARRAY['running'::text, 'paused'::text, 'cancelling'::text])));
+
+--
+-- Name: stages_by_status; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX stages_by_status ON public.stages USING btree (status, pipeline_id, "position") WHERE (status <> 'completed'::text);
 
 --
 -- Name: stages_queued; Type: INDEX; Schema: public; Owner: -
@@ -1444,6 +1873,26 @@ CREATE INDEX stages_to_propagate ON public.stages USING btree (pipeline_id, "pos
 --
 
 CREATE INDEX workers_leased ON public.workers USING btree (lease_expires_at) WHERE (state = ANY (ARRAY['live'::text, 'draining'::text]));
+
+--
+-- Name: workers_left; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX workers_left ON public.workers USING btree (heartbeat_at) WHERE (state = ANY (ARRAY['stopped'::text, 'lost'::text]));
+
+--
+-- Name: metric_points metric_points_pipeline_id_position_attempt_series_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.metric_points
+    ADD CONSTRAINT metric_points_pipeline_id_position_attempt_series_fkey FOREIGN KEY (pipeline_id, "position", attempt, series) REFERENCES public.metric_series(pipeline_id, "position", attempt, series) ON DELETE CASCADE;
+
+--
+-- Name: metric_series metric_series_pipeline_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.metric_series
+    ADD CONSTRAINT metric_series_pipeline_id_fkey FOREIGN KEY (pipeline_id) REFERENCES public.pipelines(id) ON DELETE CASCADE;
 
 --
 -- Name: stages stages_pipeline_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -

@@ -58,7 +58,7 @@ async def examine(data_dir: Path | None) -> Report:
     running = read(settings.data_dir)
     urls = _urls(settings, running)
     found = [checks.python(), Check("settings", "ok", "all valid")]
-    found += [checks.data_dir(settings), checks.up(settings, running)]
+    found += [checks.data_dir(settings), checks.tasks(settings), checks.up(settings, running)]
     found += [check async for check in checks.servers(urls, settings)]
     found.append(await checks.api(settings))
     api = settings.url or (running.url if running else address(settings.host, settings.port))

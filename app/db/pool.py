@@ -14,6 +14,7 @@ from app.errors import Unavailable
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+Record: TypeAlias = asyncpg.Record
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record] | Session"
 
 # What a caller meets when Postgres is away, restarting, full or contended: the same call may work in a moment.

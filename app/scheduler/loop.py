@@ -15,13 +15,16 @@ from app.errors import SetupError, Unavailable
 from app.queue import REDIS_AWAY, JobQueue, open_redis, require_noeviction
 from app.scheduler.completions import Completions
 from app.scheduler.dispatcher import Dispatcher
+from app.scheduler.pruner import Pruner
 from app.scheduler.releaser import Releaser
 from app.scheduler.rescuer import Rescuer
 from app.scheduler.retrier import Retrier
+from app.scheduler.rollup import RollUp
 from app.services import workers
 from app.settings import Settings
 
 OUTAGE_PAUSE_S = 0.5
+PRUNE_INTERVAL_S = 60.0
 log = structlog.get_logger()
 
 
@@ -112,6 +115,8 @@ async def _work(settings: Settings, stop: asyncio.Event, pool: Pool, queue: JobQ
         (Dispatcher(pool, queue), sweep_s),
         (Retrier(releaser), min(1, sweep_s)),
         (rescuer, sweep_s),
+        (Pruner(pool), PRUNE_INTERVAL_S),
+        (RollUp(pool), sweep_s),
         (Presence(pool, uuid4()), sweep_s),
     ]
     tasks = [asyncio.create_task(drive(duty, interval_s, stop)) for duty, interval_s in duties]

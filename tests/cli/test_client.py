@@ -1,16 +1,19 @@
-"""The client's event streams against a server that misbehaves."""
+"""The client against a server that misbehaves: event streams are resumed, create calls are repeated under their key."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from app import client as client_module
+from app.api import examples
 from app.client import ApiError, Client, Unreachable
 
 PIPELINE = UUID(int=1)
+SPEC = {"name": "digits", "stages": [{"name": "a", "task": "noop"}]}
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\nretry: 2000\n\n"
 Answer = Callable[[int, asyncio.StreamWriter], Awaitable[None]]
 
@@ -93,3 +96,73 @@ async def test_a_server_that_stays_away_is_given_up(monkeypatch: pytest.MonkeyPa
         with pytest.raises(Unreachable):
             await anext(client.watch(PIPELINE))
         assert len(seen) == 3
+
+
+@asynccontextmanager
+async def creating(*answers: bytes) -> AsyncIterator[tuple[Client, list[str]]]:
+    """A server that gives these answers to create calls, one each, then closes the connection; ``b""`` is no answer.
+
+    The keys that it was sent are kept.
+    """
+    keys: list[str] = []
+    left = iter(answers)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        await reader.readexactly(int(head.partition("content-length: ")[2].partition("\r\n")[0]))
+        keys.append(head.partition("idempotency-key: ")[2].partition("\r\n")[0])
+        writer.write(next(left))
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, Client(f"http://127.0.0.1:{port}") as client:
+        yield client, keys
+
+
+def answered(status: int, body: bytes) -> bytes:
+    return f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body
+
+
+CREATED = answered(201, msgspec.json.encode(examples.ANSWERS["createPipeline"]))
+
+
+async def test_a_create_call_whose_answer_is_lost_is_repeated_under_its_key():
+    async with creating(b"", CREATED[:40], CREATED) as (client, keys):
+        pipeline = await client.create(SPEC, idempotency_key="k")
+    assert str(pipeline.uuid) == examples.ANSWERS["createPipeline"]["uuid"]
+    assert keys == ["k", "k", "k"]
+
+
+@pytest.mark.parametrize(("status", "code"), [(409, "idempotency_key_in_flight"), (503, "unavailable")])
+async def test_so_is_one_whose_server_asks_for_a_moment(status: int, code: str):
+    async with creating(answered(status, b'{"code":"%s"}' % code.encode()), CREATED) as (client, keys):
+        await client.create(SPEC, idempotency_key="k")
+    assert keys == ["k", "k"]
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(409, "state_conflict"), (422, "idempotency_key_reused"), (500, "internal")]
+)
+async def test_a_refusal_is_not_asked_for_twice(status: int, code: str):
+    async with creating(answered(status, b'{"code":"%s"}' % code.encode())) as (client, keys):
+        with pytest.raises(ApiError) as refusal:
+            await client.create(SPEC, idempotency_key="k")
+    assert (refusal.value.code, keys) == (code, ["k"])
+
+
+async def test_a_server_that_never_was_there_is_told_at_once():
+    async with creating() as (client, _):
+        pass
+    async with Client(client.url) as client, asyncio.timeout(5):
+        with pytest.raises(Unreachable, match="Is 'headway up' running"):
+            await client.create(SPEC, idempotency_key="k")
+
+
+async def test_a_server_that_went_away_is_waited_for_and_given_up_in_the_end(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(client_module, "PATIENCE_S", 1)
+    async with creating(*[b""] * 1_000) as (client, keys):
+        with pytest.raises(Unreachable):
+            await client.create(SPEC, idempotency_key="k")
+    assert len(keys) > 2

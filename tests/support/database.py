@@ -22,6 +22,9 @@ _TABLES = (
     "workers",
     "schedulers",
     "task_types",
+    "stats_totals",
+    "stats_minutes",
+    "idempotency_keys",
 )
 EMPTY = "; ".join([*(f"DELETE FROM {table}" for table in _TABLES), "UPDATE queues SET paused_at = NULL"])
 

@@ -39,6 +39,8 @@ TIMINGS = {
 }
 """A tenth of the defaults, so that what takes half a minute in production takes seconds here."""
 LOG_LINES_SHOWN = 40
+PLUG_INS = (ROOT / "examples", ROOT / "tests" / "support" / "plug_ins")
+"""Where ``task_modules`` are found."""
 LIVE_WORKERS = "SELECT name FROM workers WHERE state = 'live' AND lease_expires_at > clock_timestamp()"
 
 
@@ -110,6 +112,7 @@ class Installation:
         name = f"{role}-{next(self._numbers)}"
         servers = {"database_url": self.postgres.url, "redis_url": self.valkey.url, "data_dir": self.data_dir}
         environment = {name: value for name, value in os.environ.items() if not name.startswith("HEADWAY_")}
+        environment["PYTHONPATH"] = os.pathsep.join(map(str, PLUG_INS))
         for setting, value in {**servers, "log_format": "json", **self.settings, **settings}.items():
             environment[f"HEADWAY_{setting.upper()}"] = str(value)
         process = processes.start(

@@ -9,10 +9,15 @@ from schemas.stage import QueuedStage
 
 
 def a_job(
-    queue: Queue = Queue.DEFAULT, *, age_s: float = 0, priority: int = 5, slot: Slot = Slot.INLINE
+    queue: Queue = Queue.DEFAULT,
+    *,
+    age_s: float = 0,
+    priority: int = 5,
+    slot: Slot = Slot.INLINE,
+    task: str = "noop",
 ) -> QueuedStage:
     """A stage that was queued so many seconds ago."""
-    return QueuedStage(uuid4(), 1, "noop", queue, slot, priority, datetime.now(UTC) - timedelta(seconds=age_s))
+    return QueuedStage(uuid4(), 1, task, queue, slot, priority, datetime.now(UTC) - timedelta(seconds=age_s))
 
 
 async def pop(queue: JobQueue, count: int = 100, slot: Slot = Slot.INLINE) -> list[Job]:

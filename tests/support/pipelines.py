@@ -139,6 +139,12 @@ class Submitted:
 async def submit(pool: Pool, shape: Shape = ONE, **options: Any) -> Submitted:
     """Store a pipeline of this shape, and start it unless told otherwise; for the options see ``a_plan``."""
     uuid, _ = await pipelines.create(pool, a_plan(shape, **options))
+    return await submitted(pool, uuid)
+
+
+async def submitted(pool: Pool, uuid: UUID | str) -> Submitted:
+    """A pipeline that was submitted in another way."""
+    uuid = UUID(str(uuid))
     return Submitted(pool, uuid, await pool.fetchval("SELECT id FROM pipelines WHERE uuid = $1", uuid))
 
 
