@@ -2,14 +2,11 @@
 
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from uuid import uuid4
+from datetime import UTC, datetime
 
 import asyncpg
 import pytest
 
-from app.db import queries
 from app.services import checkpoints, events, pipelines, queues, stages, tasks, workers
 from schemas.checkpoint import CheckpointReport
 from schemas.queue import Queue
@@ -147,7 +144,9 @@ async def test_it(world, name, mode):
     finally:
         await world.pool.execute("RESET plan_cache_mode")
     print(name, mode, blocks(plans), len(plans))
-    for s in scans(plans, GROWING): print("   SCAN", s[:300])
+    for s in scans(plans, GROWING):
+        print("   SCAN", s[:300])
     for p in plans:
-        b=p["Plan"]["Shared Hit Blocks"]+p["Plan"]["Shared Read Blocks"]
-        if b>100: print("   BIG",b,p["Query Text"][:150].replace("\n"," "))
+        b = p["Plan"]["Shared Hit Blocks"] + p["Plan"]["Shared Read Blocks"]
+        if b > 100:
+            print("   BIG", b, p["Query Text"][:150].replace("\n", " "))

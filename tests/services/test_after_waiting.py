@@ -7,7 +7,7 @@ import pytest
 from app.db import pipelines as db_pipelines
 from app.db import stages as db
 from app.errors import Conflict
-from app.services import pipelines, tasks
+from app.services import pipelines, task_control
 from schemas.states import Outcome
 from tests.support import invariants
 from tests.support.locks import held, until_waiting
@@ -81,7 +81,9 @@ async def test_a_cancel_of_a_stage_that_waited_for_its_claim_asks_its_worker(poo
     pipeline, worker = await submit(pool), await a_worker(pool)
     row = await pipeline.stage()
     asked = requests_of([row])
-    await after(pool, pipeline, lambda c: db.claim(c, worker.id, asked, wait=True), tasks.cancel(pool, row["uuid"]))
+    await after(
+        pool, pipeline, lambda c: db.claim(c, worker.id, asked, wait=True), task_control.cancel(pool, row["uuid"])
+    )
     assert ((await pipeline.stage())["status"], (await pipeline.stage())["cancel_asked"]) == ("running", True)
 
 

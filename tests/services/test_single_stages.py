@@ -128,7 +128,7 @@ async def test_a_purge_cancels_what_is_queued_and_nothing_that_runs(pool):
 
 async def test_a_purge_of_one_queue_leaves_what_waits_on_the_others_of_the_same_pipeline(pool):
     pipeline = await submit(pool, PAIR, of={"a": {"queue": Queue.TRAINING}})
-    assert (await tasks.purge(pool, Queue.TRAINING))[0] == 1
+    assert (await task_control.purge(pool, Queue.TRAINING))[0] == 1
     assert await pipeline.statuses() == {"a": "cancelled", "b": "queued"}
 
 

@@ -19,6 +19,13 @@ BEATS = (
         ("test_a_worker_that_is_leaving_keeps_its_lease_while_it_beats",),
     ),
     Mutant(
+        "beat_by_an_early_clock",
+        "a beat that waited for another sets the lease back",
+        PROTOCOL,
+        {"    PERFORM FROM workers WHERE id = worker AND state IN ('live', 'draining') FOR NO KEY UPDATE;\n": ""},
+        ("test_of_two_beats_at_once_the_one_that_waited_does_not_set_the_lease_back",),
+    ),
+    Mutant(
         "beat_renews_nothing",
         "a beat leaves the lease as it is",
         PROTOCOL,

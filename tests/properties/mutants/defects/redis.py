@@ -16,14 +16,14 @@ ALL = (
         "popped_home_forgotten",
         "nobody knows where a popped job came from",
         CLAIM,
-        {"      redis.call('HSET', KEYS[2], id, cmsgpack.pack({ queue, wake, score }))\n": ""},
+        {"      redis.call('HSET', KEYS[2], id, cmsgpack.pack({ ARGV[l], ARGV[l + 1], score }))\n": ""},
         ("test_a_job_whose_worker_died_returns_to_its_queue",),
     ),
     Mutant(
         "rest_wakes_nobody",
         "a worker that leaves jobs behind does not wake the next",
         CLAIM,
-        {"    if redis.call('ZCARD', ARGV[q]) > 0 then": "    if false then"},
+        {"      if heads[l] then\n        redis.call('ZADD'": "      if false then\n        redis.call('ZADD'"},
         ("test_who_leaves_work_behind_wakes_the_next",),
     ),
     Mutant(
@@ -32,6 +32,30 @@ ALL = (
         CLAIM,
         {"  if starved and free > 0 then": "  if false then"},
         ("test_what_has_waited_too_long_goes_first_whatever_its_queue",),
+    ),
+    Mutant(
+        "lanes_served_one_after_the_other",
+        "a lane is emptied before the next one of its queue is looked at",
+        CLAIM,
+        {"take(best, alone and free or 1)": "take(best, free)"},
+        ("test_the_lanes_of_a_queue_are_served_as_one",),
+    ),
+    Mutant(
+        "lanes_not_noted",
+        "a job is put on a lane that nobody knows to hold any",
+        ENQUEUE,
+        {"      redis.call('SADD', KEYS[2], lane)\n": ""},
+        ("test_a_dispatch_may_be_repeated",),
+    ),
+    Mutant(
+        "put_back_on_a_forgotten_lane",
+        "a job returns to a lane that nobody knows to hold any",
+        PUT_BACK,
+        {"    redis.call('SADD', KEYS[3], lane)\n": ""},
+        (
+            "test_what_is_put_back_may_be_dispatched_and_popped_like_any_other",
+            "test_a_job_that_is_put_back_returns_to_its_lane",
+        ),
     ),
     Mutant(
         "dispatched_while_in_flight",
@@ -51,7 +75,7 @@ ALL = (
         "put_back_at_the_end",
         "a job that returns loses its place",
         PUT_BACK,
-        {"    redis.call('ZADD', queue, score, id)\n": "    redis.call('ZADD', queue, '+inf', id)\n"},
+        {"    redis.call('ZADD', lane, score, id)\n": "    redis.call('ZADD', lane, '+inf', id)\n"},
         ("test_what_is_put_back_keeps_its_place",),
     ),
     Mutant(

@@ -83,7 +83,7 @@ PURGES = (
     Mutant(
         "purge_goes_on_for_ever",
         "a purge asks again and again for what somebody holds",
-        "app/services/tasks.py",
+        "app/services/task_control.py",
         {
             "            if not answer.purged and answer.locked:\n                break": (
                 "            if False:\n                break"
