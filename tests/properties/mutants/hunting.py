@@ -6,9 +6,10 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from functools import cache, partial
 from pathlib import Path
+from queue import SimpleQueue
 from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import NamedTuple
 
@@ -25,6 +26,8 @@ TEST = re.compile(r"^(?:async )?def (test_\w+)\(", re.MULTILINE)
 OPTIONS = (f"--rootdir={ROOT}", "-x", "-q", "--timeout=60", "-p", "no:cacheprovider", "--disable-plugin-autoload")
 PLUGINS = (noticing, pytest_asyncio.plugin, pytest_timeout)
 """Those that the tests need, and not all that are installed."""
+AT_ONCE = (os.cpu_count() or 1) + 1
+"""One more than there are cores, because many tests wait for something most of the time."""
 # What every session needs, and no mutant is a part of: it is imported once, and each session begins with it.
 LIBRARIES = ("pytest", "pytest_asyncio.plugin", "pytest_timeout", "asyncpg", "arq.connections", "pydantic_settings")
 
@@ -94,11 +97,23 @@ def read(exit_code: int, output: str) -> Hunt:
 
 
 def hunt_all(mutants: Iterable[Mutant]) -> Iterator[tuple[Mutant, Hunt]]:
-    """Hunt them on all cores; answers come in the order given."""
+    """Hunt them, a few at a time; answers come in the order given.
+
+    Each of those few has a Postgres for itself, because some tests look at all transactions of the server.
+    """
     chosen = list(mutants)
-    with TemporaryDirectory() as directory, ThreadPoolExecutor(os.cpu_count()) as pool:
-        server = start_postgres(Path(directory), durable=False)
-        try:
-            yield from zip(chosen, pool.map(partial(hunt, postgres_url=server.url), chosen), strict=True)
-        finally:
-            server.stop()
+    with TemporaryDirectory() as directory, ExitStack() as undo, ThreadPoolExecutor(AT_ONCE) as pool:
+        free: SimpleQueue[str] = SimpleQueue()
+        for number in range(AT_ONCE):
+            server = start_postgres(Path(directory) / str(number), durable=False)
+            undo.callback(server.stop)
+            free.put(server.url)
+        yield from zip(chosen, pool.map(partial(_hunt_on_one_of, free), chosen), strict=True)
+
+
+def _hunt_on_one_of(free: SimpleQueue[str], one: Mutant) -> Hunt:
+    url = free.get()
+    try:
+        return hunt(one, url)
+    finally:
+        free.put(url)
