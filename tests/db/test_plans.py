@@ -4,12 +4,10 @@ The lists that clients ask for have tests of their own, ``test_selection.py`` an
 """
 
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import asyncpg
 import pytest
 
-from app.db import queries
 from app.db import stages as db_stages
 from app.services import checkpoints, events, graph, idempotency, pipelines, queues, stages, task_control, workers
 from schemas.checkpoint import CheckpointReport
