@@ -129,4 +129,3 @@ async def test_a_statement_walks_along_indexes_however_long_the_history(now, nam
         assert scans(explained, GROWING) == []
         read, _ = await blocks_read(now.pool.c, lambda _: STATEMENTS[name](now))
         assert sum(read.values()) <= BLOCKS_MAX, read
-    print("MAX", name, sum(read.values()))
