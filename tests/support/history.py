@@ -31,8 +31,8 @@ WITH old AS (
 ), old_stages AS (
     INSERT INTO stages (pipeline_id, position, uuid, name, task, queue, slot, dependents, status, unmet, propagated,
                         dispatch_token, attempt, worker_id, result, error, queued_at, started_at, finished_at)
-    SELECT p.id, n, lpad(to_hex(2 * p.id + n), 32, '0')::uuid, 's' || n, 'noop', 'default', 'inline', 1 - n, s.status, 0,
-           true, 1, 1, p.uuid, CASE s.status WHEN 'completed' THEN '{"b": 2}'::jsonb END,
+    SELECT p.id, n, lpad(to_hex(2 * p.id + n), 32, '0')::uuid, 's' || n, 'noop', 'default', 'inline', 1 - n, s.status,
+           0, true, 1, 1, p.uuid, CASE s.status WHEN 'completed' THEN '{"b": 2}'::jsonb END,
            CASE s.status WHEN 'failed' THEN '{}'::jsonb END, p.day, p.day, p.day
       FROM old AS p CROSS JOIN generate_series(0, 1) AS n
      CROSS JOIN LATERAL (SELECT CASE n WHEN 1 THEN p.status ELSE 'completed' END AS status) AS s
