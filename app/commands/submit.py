@@ -1,21 +1,16 @@
 """``headway submit``: a pipeline file becomes a running pipeline."""
 
-import sys
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import uuid4
 
-import msgspec
-import yaml
 from cyclopts import Parameter
 
 from app.commands import exits
 from app.commands.follow import detachable, wait, watch
 from app.commands.running import open_client
+from app.commands.spec_file import read_spec
 from app.commands.terminal import Output, print_json, print_line
-from app.errors import InvalidRequest
 from app.settings import load_settings
-from schemas.limits import BODY_BYTES_MAX
 
 
 async def submit(
@@ -53,24 +48,3 @@ async def submit(
             if watch_it:
                 return await watch(client, pipeline.uuid, output, timeout)
             return await wait(client, pipeline.uuid, timeout) if wait_for_it else exits.COMPLETED
-
-
-def read_spec(file: str) -> dict[str, Any]:
-    """Read a pipeline file.
-
-    Raises:
-        InvalidRequest: it cannot be read, or holds no object; says where.
-
-    """
-    name = "stdin" if file == "-" else file
-    try:
-        text = sys.stdin.buffer.read(BODY_BYTES_MAX + 1) if file == "-" else Path(file).read_bytes()
-        # YAML is nearly a superset of JSON, but only nearly.
-        spec = msgspec.json.decode(text) if text.lstrip()[:1] == b"{" else yaml.safe_load(text)
-    except OSError as error:
-        raise InvalidRequest(f"Cannot read {name}: {error.strerror}.") from None
-    except (msgspec.DecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"{name} is neither YAML nor JSON: {error}") from None
-    if not isinstance(spec, dict):
-        raise InvalidRequest(f"{name} must hold one object with a name and stages.")
-    return spec
