@@ -4,14 +4,14 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from uuid import UUID
 
 import httpx2
 import msgspec
 
 from app import __version__
-from app.errors import Fault, HeadwayError
+from app.errors import Fault, HeadwayError, SetupError
 from schemas.event import Event
 from schemas.pipeline import Pipeline, PipelinePage
 
@@ -22,6 +22,7 @@ RECONNECT_WAIT_MAX_S = 5.0
 RECONNECT_FAILURES_MAX = 20
 PATIENCE_S = 30.0
 """How long a request that may be repeated is repeated, while its answer is lost or the server asks for a moment."""
+T = TypeVar("T")
 ASK_AGAIN = frozenset({"unavailable", "idempotency_key_in_flight"})
 
 
@@ -48,15 +49,18 @@ class Unreachable(HeadwayError):
 
 
 class Client:
-    """Use as ``async with Client(url, token) as client``."""
+    """Use as ``async with Client(url, token) as client``. Raises SetupError for a URL that is none."""
 
     def __init__(self, url: str, token: str | None = None) -> None:
         self.url = url.rstrip("/")
         headers = {"User-Agent": f"headway/{__version__}"} | ({"Authorization": f"Bearer {token}"} if token else {})
         # trust_env: a proxy from the environment has no business between this and the loopback.
-        self._http = httpx2.AsyncClient(
-            base_url=self.url, headers=headers, timeout=REQUEST_TIMEOUT_S, trust_env=not _is_local(url)
-        )
+        try:
+            self._http = httpx2.AsyncClient(
+                base_url=self.url, headers=headers, timeout=REQUEST_TIMEOUT_S, trust_env=not _is_local(url)
+            )
+        except httpx2.InvalidURL as error:
+            raise SetupError(f"HEADWAY_URL cannot be used: {error}.") from None
 
     async def __aenter__(self) -> Self:
         return self
@@ -72,7 +76,7 @@ class Client:
         body = msgspec.json.encode(spec)
         headers = {"Content-Type": "application/json", "Idempotency-Key": idempotency_key}
         answer = await self._insist("POST", "/api/v1/pipelines", content=body, headers=headers)
-        return msgspec.json.decode(answer, type=Pipeline)
+        return self._read(answer, Pipeline)
 
     async def check(self, spec: Mapping[str, Any]) -> dict[str, Any]:
         """Validate a pipeline without storing it; the answer is its plan."""
@@ -81,22 +85,22 @@ class Client:
         answer = await self._ask(
             "POST", "/api/v1/pipelines", content=msgspec.json.encode(spec), params=params, headers=headers
         )
-        return msgspec.json.decode(answer, type=dict[str, Any])
+        return self._read(answer, dict[str, Any])
 
     async def get(self, uuid: UUID) -> Pipeline:
         """Everything about one pipeline."""
-        return msgspec.json.decode(await self._ask("GET", f"/api/v1/pipelines/{uuid}"), type=Pipeline)
+        return self._read(await self._ask("GET", f"/api/v1/pipelines/{uuid}"), Pipeline)
 
     async def cancel(self, uuid: UUID) -> Pipeline:
         """Ask for a pipeline to be cancelled; the answer may still say ``cancelling``."""
-        return msgspec.json.decode(await self._ask("POST", f"/api/v1/pipelines/{uuid}/cancel"), type=Pipeline)
+        return self._read(await self._ask("POST", f"/api/v1/pipelines/{uuid}/cancel"), Pipeline)
 
     async def list(self, *, limit: int, statuses: tuple[str, ...] = (), cursor: str | None = None) -> PipelinePage:
         """One page of pipelines, newest first."""
         params = [("limit", str(limit)), *(("status", status) for status in statuses)]
         if cursor is not None:
             params.append(("cursor", cursor))
-        return msgspec.json.decode(await self._ask("GET", "/api/v1/pipelines", params=params), type=PipelinePage)
+        return self._read(await self._ask("GET", "/api/v1/pipelines", params=params), PipelinePage)
 
     async def ready(self) -> dict[str, Any]:
         """What ``/readyz`` answers, ready or not."""
@@ -104,7 +108,7 @@ class Client:
             answer = await self._http.get("/readyz", timeout=5.0)
         except httpx2.TransportError as error:
             raise Unreachable(f"Nothing answers at {self.url}: {error}") from None
-        return msgspec.json.decode(answer.content, type=dict[str, Any])
+        return self._read(answer.content, dict[str, Any])
 
     async def watch(self, uuid: UUID, after: int = 0) -> AsyncIterator[Event]:
         """Yield the events of a pipeline behind number ``after``, live ones included, until it has ended.
@@ -174,6 +178,12 @@ class Client:
         if response.is_error:
             raise ApiError(response.status_code, _problem(response.content))
         return response.content
+
+    def _read(self, answer: bytes, kind: type[T]) -> T:
+        try:
+            return msgspec.json.decode(answer, type=kind)
+        except msgspec.MsgspecError:
+            raise Unreachable(f"What answers at {self.url} is not Headway, or another version of it.") from None
 
 
 def _problem(body: bytes) -> dict[str, Any]:
