@@ -2,6 +2,7 @@
 
 import sys
 
+from app.commands.plain import plain
 from app.errors import HeadwayError, SetupError
 from schemas.states import PipelineStatus
 
@@ -37,5 +38,5 @@ def explain(error: HeadwayError) -> int:
 
 def say(message: str, code: int) -> int:
     """Print an error message to stderr and return ``code``."""
-    print(f"headway: {message}", file=sys.stderr)  # noqa: T201 - this is how the command line speaks
+    print(f"headway: {plain(message)}", file=sys.stderr)  # noqa: T201 - this is how the command line speaks
     return code

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from app.commands import exits
 from app.commands.follow import detachable, watch
+from app.commands.plain import plain
 from app.commands.running import open_client
 from app.commands.terminal import Output, console, print_json
 from app.commands.wording import duration
@@ -102,16 +103,17 @@ def _page_table(page: PipelinePage) -> Table:
     for pipeline in page.items:
         took = _took_s(pipeline.started_at, pipeline.finished_at)
         created = f"{pipeline.created_at.astimezone():%Y-%m-%d %H:%M:%S}"
-        table.add_row(str(pipeline.uuid), Text(pipeline.name), pipeline.status, created, duration(took))
+        table.add_row(str(pipeline.uuid), Text(plain(pipeline.name)), pipeline.status, created, duration(took))
     return table
 
 
 def _stage_table(pipeline: Pipeline) -> Table:
-    title = Text(f"{pipeline.name} {pipeline.uuid} {pipeline.status}")
+    title = Text(f"{plain(pipeline.name)} {pipeline.uuid} {pipeline.status}")
     table = Table("stage", "task", "status", "attempt", "took", "why", title=title, box=None, pad_edge=False)
     for stage in pipeline.stages:
         took = duration(_took_s(stage.started_at, stage.finished_at))
-        table.add_row(stage.name, stage.task, stage.status, str(stage.attempt or ""), took, Text(_why(stage)))
+        task, why = Text(plain(stage.task)), Text(plain(_why(stage)))
+        table.add_row(stage.name, task, stage.status, str(stage.attempt or ""), took, why)
     return table
 
 

@@ -5,6 +5,8 @@ from typing import Any, Literal
 import msgspec
 from rich.console import Console
 
+from app.commands.plain import plain
+
 Output = Literal["table", "json"]
 _WIDE = 1_000
 
@@ -22,4 +24,4 @@ def print_json(answer: Any) -> None:
 
 def print_line(text: str) -> None:
     """Write one line to stdout, at once."""
-    print(text, flush=True)  # noqa: T201 - data
+    print(plain(text), flush=True)  # noqa: T201 - data
