@@ -10,6 +10,8 @@ pipeline is looked at each ``POLL_S``; while it answers, in turn and slowly, whi
 
 Nobody waits for a slow client: it is passed over while it has no room, and is read for again, from its own place, once
 it has taken what waited for it.
+
+The stream of all pipelines, ``feed``, hears from here when to look and what is live, and does the rest by itself.
 """
 
 import asyncio
@@ -28,10 +30,11 @@ from redis.backoff import NoBackoff
 from app import metrics
 from app.db.pool import Pool
 from app.errors import NotFound, Unavailable
+from app.feed import Feed
 from app.queue import REDIS_AWAY
 from app.services import events
-from app.subscription import Subscription, frame, source
-from schemas.event import Event, LiveEvent
+from app.subscription import Subscription, frame, live_frame
+from schemas.event import LiveEvent
 
 log = structlog.get_logger("headway.broadcast")
 
@@ -63,6 +66,7 @@ class Broadcaster:
         self._read_at: dict[UUID, float] = {}
         self._heard_at = 0.0
         self._closed = False
+        self.feed = Feed(pool)
 
     @contextmanager
     def subscribe(self, pipeline: UUID, after: int) -> Iterator[Subscription]:
@@ -95,6 +99,7 @@ class Broadcaster:
     def close(self) -> None:
         """End every stream without its ``end`` event: the clients come back, to another process perhaps."""
         self._closed = True
+        self.feed.close()
         for pipeline in self._subscriptions:
             self._end(pipeline)
 
@@ -110,6 +115,7 @@ class Broadcaster:
                     tasks.create_task(self._read_what_is_asked())
                 tasks.create_task(self._follow_redis())
                 tasks.create_task(self._poll())
+                tasks.create_task(self.feed.run())
         except* Exception:
             log.exception("broadcaster_broke")
             raise
@@ -151,7 +157,7 @@ class Broadcaster:
         except NotFound:  # it was deleted
             self._end(pipeline)
             return
-        frames = [(int(event.id or 0), frame(event)) for event in found]
+        frames = [(int(event.id or 0), frame(event, event.id)) for event in found]
         for client in clients:
             client.give(frames, complete=complete)
         if len(found) == EVENTS_PER_READ:
@@ -168,6 +174,7 @@ class Broadcaster:
         while True:
             await asyncio.sleep(POLL_S)
             turn = (turn + 1) % POLL_TURNS
+            self.feed.look()
             redis_is_silent = asyncio.get_running_loop().time() - self._heard_at > POLL_S
             self.look([p for p in self._subscriptions if redis_is_silent or p.int % POLL_TURNS == turn])
 
@@ -189,6 +196,7 @@ class Broadcaster:
         async with asyncio.timeout(BLOCK_S + 2):
             places: dict[Any, Any] = {stream: await self._last_id(stream) for stream in (self._hints, self._live)}
         self.look(self._subscriptions)  # for what was said while nobody listened
+        self.feed.look()
         while True:
             async with asyncio.timeout(BLOCK_S + 2):
                 found = await self._redis.xread(places, count=ENTRIES_PER_READ, block=int(BLOCK_S * 1000))
@@ -206,19 +214,17 @@ class Broadcaster:
         try:
             if stream == self._hints:
                 self.look([UUID(fields[b"p"].decode())])
+                self.feed.look()
             else:
                 self._pass_on(entry_id, msgspec.json.decode(fields[b"e"], type=LiveEvent))
         except (KeyError, ValueError, msgspec.DecodeError) as error:
             log.warning("entry_not_read", stream=stream.decode(), error=str(error))
 
     def _pass_on(self, entry_id: bytes, live: LiveEvent) -> None:
-        watching = self._subscriptions.get(live.pipeline)
-        if watching:
-            moment = datetime.fromtimestamp(int(entry_id.partition(b"-")[0]) / 1000, UTC)
-            place = source(live.pipeline)
-            data = frame(
-                Event(id=None, source=place, type=live.type, subject=live.subject, time=moment, data=live.data)
-            )
+        watching = self._subscriptions.get(live.pipeline, set())
+        if watching or self.feed.is_followed:
+            data = live_frame(live, datetime.fromtimestamp(int(entry_id.partition(b"-")[0]) / 1000, UTC))
+            self.feed.report(live, data)
             for client in watching:
                 if client.has_room:
                     client.put(data)

@@ -51,6 +51,7 @@ class Settings(BaseSettings):
     worker_concurrency: Annotated[int, Field(ge=1, le=1_000)] = 4
     worker_inline_concurrency: Annotated[int, Field(ge=1, le=10_000)] = 100
     worker_queues: str = ""
+    task_modules: str = ""
     stage_env: str = ""
     stage_log_bytes_max: Annotated[int, Field(ge=4_096)] = 100 * 1024 * 1024
 

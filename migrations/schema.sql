@@ -136,11 +136,11 @@ BEGIN
         UPDATE stages AS s
            SET status = 'cancelled', finished_at = moment, retry_at = NULL, give_up_at = NULL, propagated = true
          WHERE s.pipeline_id = pipeline.id AND s.status IN ('pending', 'queued', 'retrying')
-        RETURNING s.position, s.name, s.uuid
+        RETURNING s.position, s.name, s.uuid, s.allow_failure
     )
     SELECT ROW (pipeline.id, 'pipeline.cancelling', NULL, '{}'::json)::new_event
            || array_agg(ROW (pipeline.id, 'stage.cancelled', name,
-                             json_build_object('task_id', uuid))::new_event ORDER BY position)
+                             ended_news(json_build_object('task_id', uuid), allow_failure))::new_event ORDER BY position)
       INTO news FROM stopped;
     PERFORM append_events(news, moment);
     PERFORM settle_pipelines(ARRAY[pipeline.id], moment);
@@ -322,6 +322,25 @@ BEGIN
 END $$;
 
 --
+-- Name: continue_places(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.continue_places() RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+-- Where a dump was restored, transaction ids have begun anew, and new events would stand before the old ones, where no
+-- reader looks any more. From here on they follow the last one again. Changes nothing anywhere else.
+DECLARE
+    next bigint := place_of(pg_snapshot_xmax(pg_current_snapshot()));
+    last bigint := (SELECT max(place) FROM events);
+BEGIN
+    IF last >= next THEN
+        EXECUTE format('CREATE OR REPLACE FUNCTION places_before() RETURNS bigint LANGUAGE sql STABLE AS %L',
+                       format('SELECT %s::bigint', places_before() + last - next + 1));
+    END IF;
+END $$;
+
+--
 -- Name: count_ends(integer); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -330,31 +349,27 @@ CREATE FUNCTION public.count_ends(batch integer) RETURNS json
     SET enable_seqscan TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
--- Adds the ends of stages to the statistics, each exactly once: the cursor moves in the same transaction, and passes
--- whole transactions only. Whoever comes while another counts has nothing to do. Returns how many ends were `counted`,
--- and whether there is `more`: about `batch` events are looked at.
+-- Adds the ends of stages to the statistics, each exactly once: the cursor moves in the same transaction, and only over
+-- places where nothing can be added any more (0002). Whoever comes while another counts has nothing to do. Returns how
+-- many ends were `counted`, and whether there is `more`: about `batch` events are looked at.
 DECLARE
-    place stats_cursor;
+    was stats_cursor;
     moment timestamptz := clock_timestamp();
-    horizon xid8;
-    stop xid8;
+    settled bigint;
+    stop bigint;
     counted integer;
 BEGIN
-    -- Losing this in a crash of Postgres only means to count again, so it need not wait for the disk.
+    -- What a crash of Postgres loses is counted again, so this need not wait for the disk.
     PERFORM set_config('synchronous_commit', 'off', true);
-    SELECT * INTO place FROM stats_cursor FOR UPDATE SKIP LOCKED;
-    IF NOT FOUND THEN
+    SELECT * INTO was FROM stats_cursor FOR UPDATE SKIP LOCKED;
+    settled := settled_place(); -- after the lock, so not below where the one before has stopped
+    IF NOT FOUND OR was.place >= settled THEN
         RETURN json_build_object('counted', 0, 'more', false);
     END IF;
-    horizon := pg_snapshot_xmin(pg_current_snapshot());
-    IF place.txid > horizon THEN
-        -- The database was restored into a server that has seen fewer transactions: begin with what happens from now on.
-        UPDATE stats_cursor SET txid = horizon, since = moment, counted_at = moment;
-        RETURN json_build_object('counted', 0, 'more', false);
-    END IF;
-    SELECT greatest(e.txid, (place.txid::text::numeric + 1)::text::xid8) INTO stop
-      FROM events AS e WHERE e.txid >= place.txid AND e.txid < horizon ORDER BY e.txid OFFSET batch LIMIT 1;
-    stop := coalesce(stop, horizon);
+    -- Places are not divided: a batch ends before the one that it would have to leave in the middle, unless that is all.
+    SELECT greatest(e.place, was.place + 1) INTO stop
+      FROM events AS e WHERE e.place >= was.place AND e.place < settled ORDER BY e.place OFFSET batch LIMIT 1;
+    stop := coalesce(stop, settled);
 
     WITH ended AS MATERIALIZED (
         SELECT p.project, s.task, s.queue, substr(e.type, 7) AS status, date_trunc('minute', e."time") AS minute,
@@ -364,7 +379,7 @@ BEGIN
           JOIN stages AS s ON s.uuid = (e.data ->> 'task_id')::uuid
           LEFT JOIN attempts AS a ON a.pipeline_id = s.pipeline_id AND a.position = s.position
                                  AND a.attempt = (e.data ->> 'attempt')::integer AND a.finished_at = e."time"
-         WHERE e.txid >= place.txid AND e.txid < stop AND e."time" >= place.since
+         WHERE e.place >= was.place AND e.place < stop AND e."time" >= was.since
            AND e.type IN ('stage.completed', 'stage.failed', 'stage.skipped', 'stage.cancelled')
     ), totals AS (
         INSERT INTO stats_totals AS t (project, task, queue, status, count)
@@ -382,8 +397,8 @@ BEGIN
     )
     SELECT count(*) INTO counted FROM ended;
     DELETE FROM stats_minutes WHERE minute < moment - interval '1 day';
-    UPDATE stats_cursor SET txid = stop, counted_at = moment;
-    RETURN json_build_object('counted', counted, 'more', stop < horizon);
+    UPDATE stats_cursor SET place = stop, counted_at = moment;
+    RETURN json_build_object('counted', counted, 'more', stop < settled);
 END $$;
 
 --
@@ -660,6 +675,16 @@ BEGIN
 END $$;
 
 --
+-- Name: next_place(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.next_place() RETURNS bigint
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT greatest(place_of(pg_current_xact_id()), place_of(pg_snapshot_xmax(pg_current_snapshot())) - 1)
+$$;
+
+--
 -- Name: patch_pipeline(uuid, jsonb); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -767,6 +792,22 @@ CREATE FUNCTION public.paused_queues() RETURNS text[]
     AS $$
     SELECT coalesce(array_agg(name), '{}') FROM queues WHERE paused_at IS NOT NULL
 $$;
+
+--
+-- Name: place_of(xid8); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.place_of(id xid8) RETURNS bigint
+    LANGUAGE sql STABLE
+    AS $$SELECT id::text::bigint + places_before()$$;
+
+--
+-- Name: places_before(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.places_before() RETURNS bigint
+    LANGUAGE sql STABLE
+    AS $$SELECT 0::bigint$$;
 
 --
 -- Name: purge_pipelines(bigint[], text, boolean); Type: FUNCTION; Schema: public; Owner: -
@@ -1018,7 +1059,7 @@ BEGIN
      WHERE p.id = pipeline.id;
     queued := queue_roots(pipeline.id, moment);
     PERFORM append_events(ARRAY[ROW (pipeline.id, 'pipeline.started', NULL, json_build_object(
-                              'retry', true, 'stages', (SELECT json_agg(s.name ORDER BY s.position) FROM stages AS s
+                              'retry', true, 'stages', (SELECT coalesce(json_agg(s.name ORDER BY s.position), '[]') FROM stages AS s
                                                          WHERE s.pipeline_id = pipeline.id AND s.position = ANY (chosen)
                           )))::new_event] || queued_news(queued), moment);
     released := release_pipelines(ARRAY[pipeline.id], pipeline.stage_count, true);
@@ -1064,6 +1105,17 @@ BEGIN
 END $$;
 
 --
+-- Name: settled_place(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.settled_place() RETURNS bigint
+    LANGUAGE sql STABLE
+    AS $$
+-- All events below this place are visible, and no others will ever appear there.
+    SELECT place_of(pg_snapshot_xmin(pg_current_snapshot()))
+$$;
+
+--
 -- Name: stages_to_retry(bigint, integer); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -1082,7 +1134,7 @@ CREATE FUNCTION public.stages_to_retry(pipeline bigint, only_stage integer) RETU
         SELECT d.stage FROM chosen AS c
           JOIN dependencies AS d ON d.pipeline_id = stages_to_retry.pipeline AND d.depends_on = c.position
     )
-    SELECT array_agg(position) FROM chosen
+    SELECT coalesce(array_agg(position), '{}') FROM chosen
 $$;
 
 --
@@ -1165,6 +1217,17 @@ BEGIN
         EXIT WHEN wanted = 0;
     END LOOP;
 END $_$;
+
+--
+-- Name: why_held_back(text, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.why_held_back(status text, queue text) RETURNS text
+    LANGUAGE sql STABLE
+    AS $$
+-- The words for a queued stage whose queue is paused.
+    SELECT CASE WHEN status = 'queued' AND queue = ANY (paused_queues()) THEN format('the queue %s is paused', queue) END
+$$;
 
 --
 -- Name: why_skipped(bigint, integer, text); Type: FUNCTION; Schema: public; Owner: -
@@ -1261,7 +1324,7 @@ CREATE TABLE public.events (
     subject text,
     data json NOT NULL,
     "time" timestamp with time zone NOT NULL,
-    txid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    place bigint DEFAULT public.next_place() NOT NULL,
     CONSTRAINT events_seq_check CHECK ((seq > 0)),
     CONSTRAINT events_type_check CHECK ((type = ANY (ARRAY['pipeline.created'::text, 'pipeline.started'::text, 'pipeline.paused'::text, 'pipeline.resumed'::text, 'pipeline.cancelling'::text, 'pipeline.completed'::text, 'pipeline.failed'::text, 'pipeline.cancelled'::text, 'stage.queued'::text, 'stage.started'::text, 'stage.retrying'::text, 'stage.completed'::text, 'stage.failed'::text, 'stage.skipped'::text, 'stage.cancelled'::text])))
 );
@@ -1494,7 +1557,7 @@ WITH (fillfactor='70');
 
 CREATE TABLE public.stats_cursor (
     only_row boolean DEFAULT true NOT NULL,
-    txid xid8 NOT NULL,
+    place bigint NOT NULL,
     since timestamp with time zone NOT NULL,
     counted_at timestamp with time zone NOT NULL,
     CONSTRAINT stats_cursor_only_row_check CHECK (only_row)
@@ -1722,10 +1785,16 @@ ALTER TABLE ONLY public.workers
 CREATE INDEX dependencies_by_stage ON public.dependencies USING btree (pipeline_id, stage);
 
 --
--- Name: events_by_txid; Type: INDEX; Schema: public; Owner: -
+-- Name: events_by_place; Type: INDEX; Schema: public; Owner: -
 --
 
-CREATE INDEX events_by_txid ON public.events USING btree (txid, pipeline_id, seq);
+CREATE INDEX events_by_place ON public.events USING btree (place, pipeline_id, seq);
+
+--
+-- Name: events_of_pipelines; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX events_of_pipelines ON public.events USING btree (pipeline_id, seq) WHERE (subject IS NULL);
 
 --
 -- Name: idempotency_keys_by_expiry; Type: INDEX; Schema: public; Owner: -

@@ -7,6 +7,8 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from schemas.states import PipelineStatus
+
 
 class EventType(StrEnum):
     """The durable events: stored with the change they tell of, numbered from 1 without gaps per pipeline."""
@@ -45,6 +47,27 @@ class Event(Struct, kw_only=True):
     subject: str | None
     time: datetime
     data: dict[str, Any]
+
+
+class Traits(Struct, frozen=True):
+    """What a stream may be filtered by: the state of an event's pipeline after the event, and its present labels."""
+
+    status: PipelineStatus
+    labels: dict[str, str]
+
+
+class PlacedEvent(Traits, frozen=True):
+    """An event among those of all pipelines, with its place."""
+
+    place: int
+    pipeline_id: int
+    seq: int
+    event: Event
+
+    @property
+    def key(self) -> tuple[int, int, int]:
+        """What all events are ordered by."""
+        return self.place, self.pipeline_id, self.seq
 
 
 class LiveEvent(Struct, frozen=True):

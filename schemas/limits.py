@@ -29,3 +29,4 @@ PRIORITY_MIN = 1
 PRIORITY_MAX = 10
 PRIORITY_DEFAULT = 5
 STAGE_NAME_PATTERN = r"^[a-z0-9]([-_a-z0-9]{0,61}[a-z0-9])?$(?!\n)"  # without (?!\n), Python's $ lets a newline pass
+TASK_NAME_PATTERN = r"^[A-Za-z_][-A-Za-z0-9_.]{0,127}$(?!\n)"

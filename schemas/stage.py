@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from schemas.limits import RETRY_DELAY_MAX_S
 from schemas.queue import Queue
-from schemas.states import Outcome, StageStatus
+from schemas.states import Outcome, StageStatus, TriggerRule
 
 
 class Stage(Struct, kw_only=True):
@@ -22,6 +22,8 @@ class Stage(Struct, kw_only=True):
     task_id: UUID
     params: dict[str, Any]
     depends_on: list[str]
+    trigger_rule: TriggerRule = TriggerRule.ALL_COMPLETED
+    allow_failure: bool = False
     progress: float | None
     result: dict[str, Any] | None
     error: dict[str, Any] | None

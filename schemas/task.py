@@ -22,6 +22,11 @@ from schemas.queue import Queue, Slot
 from schemas.stage import Stage
 from schemas.states import STAGE_TERMINAL, Outcome, StageStatus
 
+BUILT_IN_TASKS = frozenset(
+    {"preprocess_dataset", "train_model", "run_evaluation", "cleanup_checkpoints", "run_command", "noop"},
+)
+"""The tasks that every worker of this version can run; whoever plugs in more has workers that know them."""
+
 
 class TaskType(Struct, frozen=True):
     """A registered task. ``params_schema`` and ``result_schema`` are JSON Schemas of its Structs."""
@@ -32,6 +37,13 @@ class TaskType(Struct, frozen=True):
     version: str
     params_schema: dict[str, Any]
     result_schema: dict[str, Any]
+
+
+class TaskTypePage(Struct):
+    """All task types, by name; there is never a next page."""
+
+    items: list[TaskType]
+    next_cursor: str | None
 
 
 class TaskSpec(Struct, forbid_unknown_fields=True):
@@ -89,7 +101,11 @@ class Task(TaskSummary, kw_only=True):
 
     max_retries: int
     retry_delay: float
+    retry_backoff: float = 1.0
+    retry_delay_max: float = limits.RETRY_DELAY_CAP_DEFAULT_S
     timeout: float
+    queue_timeout: float | None = None
+    total_timeout: float | None = None
     retry_at: datetime | None
     attempts: list[TaskAttempt]
 

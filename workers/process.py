@@ -26,8 +26,8 @@ log = structlog.get_logger()
 
 async def run_process(room: Room, attempt: Attempt, task: Task, params: Any, reporter: Reporter) -> Ending:
     """Run the process to the end of its whole group, or until it is stopped."""
-    assert task.argv is not None
-    run = await asyncio.to_thread(contract.prepare, room.settings, attempt.claim, msgspec.to_builtins(params))
+    values = msgspec.to_builtins(params, str_keys=True)
+    run = await asyncio.to_thread(contract.prepare, room.settings, attempt.claim, values)
     process = await local.start(_launch(room, run, task, params))
     follower = Follower(contract.EventTail(run.events), reporter)
     following = asyncio.create_task(follower.follow())
@@ -46,17 +46,16 @@ def _checked(ending: Ending, task: Task) -> Ending:
     """A result must be what its task declares: other stages refer to it."""
     try:
         if ending.outcome is Outcome.COMPLETED:
-            msgspec.convert(ending.result, task.result)
+            msgspec.convert(ending.result, task.result, str_keys=True)
     except msgspec.ValidationError as error:
         return Ending.failed("result_invalid", f"The result is not what {task.name} declares: {error}", retryable=False)
     return ending
 
 
 def _launch(room: Room, run: contract.Run, task: Task, params: Any) -> Launch:
-    assert task.argv is not None
     cwd = task.cwd(params)
     return Launch(
-        argv=task.argv(params),
+        argv=task.command_line(params),
         env={**run.env, **task.env(params)},
         cwd=Path(cwd) if cwd else run.directory,
         log_path=run.log,

@@ -59,9 +59,12 @@ class Reporter:
         self._series = SeriesBuffer()
         self._checkpoints: list[CheckpointReport] = []
         self._flusher: asyncio.Task[None] | None = None
+        self._closed = False
 
     def take(self, line: dict[str, Any]) -> None:
-        """Take one line of the run contract."""
+        """Take one line of the run contract; what is said after the end is nobody's."""
+        if self._closed:
+            return
         try:
             match line.get("type"):
                 case "progress":
@@ -106,6 +109,7 @@ class Reporter:
 
     async def close(self) -> None:
         """Pass on what is left, while the attempt still holds its stage."""
+        self._closed = True
         if self._flusher is not None:
             self._flusher.cancel()
             await asyncio.gather(self._flusher, return_exceptions=True)

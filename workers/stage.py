@@ -11,6 +11,7 @@ from app.core.references import UnresolvedReference
 from app.core.retry import next_delay_s
 from app.errors import Unavailable
 from app.services import stages
+from schemas.queue import Slot
 from schemas.stage import Claim, Completion
 from schemas.states import Outcome
 from workers.completer import Completer
@@ -51,14 +52,14 @@ class StageRunner:
 
     async def _execute(self, attempt: Attempt, task: Task) -> Ending:
         try:
-            params = msgspec.convert(await self._inputs(attempt), task.params)
+            params = msgspec.convert(await self._inputs(attempt), task.params, str_keys=True)
         except (UnresolvedReference, msgspec.ValidationError) as error:
             return Ending.failed("param_invalid", str(error), retryable=False)
         if attempt.stop_reason is not None:
             return Ending(Outcome.CANCELLED)
         reporter = Reporter(self.room, attempt, self.live)
         try:
-            execute = run_inline if task.run is not None else run_process
+            execute = run_inline if task.slot == Slot.INLINE else run_process
             return await execute(self.room, attempt, task, params, reporter)
         except Exception as error:
             log.exception("stage_failed_in_the_worker")

@@ -28,13 +28,15 @@ from app.settings import Settings
 from schemas.queue import QUEUES_BY_PRIORITY, Queue, Slot
 from schemas.stage import Beat, Claimed, ClaimRequest, Completion, Stranger
 from schemas.states import Outcome
+from schemas.task import BUILT_IN_TASKS
 from workers import contract
 from workers.completer import Completer
 from workers.data_dir import require_data_dir
 from workers.lease import KILL_SHARE, Lease
+from workers.plug_ins import known_tasks
 from workers.room import Attempt, Room, Stop
 from workers.stage import StageRunner
-from workers.tasks import BUILT_IN, task_type
+from workers.tasks.registration import task_type
 
 WAIT_S = 1.0
 OUTAGE_PAUSE_S = 0.5
@@ -50,6 +52,7 @@ class HeadwayWorker(Worker):
         self.room = room
         self.waiting = waiting
         self.queues = queues
+        self.plug_ins = [name for name in room.tasks if name not in BUILT_IN_TASKS]
         self.runner = StageRunner(room, Completer(room))
         self.capacity = {
             Slot.PROCESS: room.settings.worker_concurrency,
@@ -96,12 +99,12 @@ class HeadwayWorker(Worker):
                 elif free <= 0:
                     await self._either(self.slot_freed[slot].wait())
                     continue
-                jobs = await self.room.queue.claim({slot: free}, self.queues)
+                jobs = await self.room.queue.claim({slot: free}, self.queues, self.plug_ins)
                 if jobs:
                     await self._start(slot, jobs)
                 if len(jobs) < free:  # the queues were empty then; who adds to one since has set a marker
                     timeout_s = WAIT_S * random.uniform(0.8, 1.2)
-                    await self._either(self.waiting.wait([slot], self.queues, timeout_s))
+                    await self._either(self.waiting.wait([slot], self.queues, timeout_s, self.plug_ins))
             except REDIS_AWAY as error:
                 log.warning("redis_away", error=str(error))
                 await self._either(asyncio.sleep(OUTAGE_PAUSE_S * random.uniform(0.8, 1.2)))
@@ -251,14 +254,15 @@ async def run(settings: Settings) -> int:
     """Be a worker until SIGTERM or SIGINT, then drain; return the exit code.
 
     Raises:
-        SetupError: no server URLs, an unknown queue, a variable that no stage may see, servers that
-            would lose work, or another installation's data.
+        SetupError: no server URLs, an unknown queue, a plug-in that cannot be used, a variable that no stage may see,
+            servers that would lose work, or another installation's data.
         Unavailable: Postgres cannot be reached at the start.
 
     """
     if settings.database_url is None or settings.redis_url is None:
         raise SetupError("The worker needs HEADWAY_DATABASE_URL and HEADWAY_REDIS_URL.")
     queues = served_queues(settings.worker_queues)
+    known = known_tasks(settings.task_modules)
     contract.stage_env_names(settings.stage_env)
     pool = await open_pool(
         settings.database_url.get_secret_value(),
@@ -270,7 +274,7 @@ async def run(settings: Settings) -> int:
     try:
         with suppress(*REDIS_AWAY):
             await require_noeviction(redis)
-        room = Room(uuid4(), settings, pool, JobQueue(redis, settings.redis_prefix), BUILT_IN)
+        room = Room(uuid4(), settings, pool, JobQueue(redis, settings.redis_prefix), known)
         return await _serve(room, JobQueue(blocking, settings.redis_prefix), queues)
     finally:
         await redis.aclose(close_connection_pool=True)
@@ -296,7 +300,7 @@ async def _serve(room: Room, waiting: JobQueue, queues: Sequence[Queue]) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.drain)
-    log.info("worker_started", worker=str(room.worker), queues=queues, slots=worker.capacity)
+    log.info("worker_started", worker=str(room.worker), queues=queues, slots=worker.capacity, plug_ins=worker.plug_ins)
     await worker.async_run()
     await worker.close()
     log.info("worker_stopped", exit_code=worker.exit_code)

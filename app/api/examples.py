@@ -136,6 +136,15 @@ _WHOLE_TASK: dict[str, Any] = {
 }
 TASK_SPEC: dict[str, Any] = {"task": "run_command", "params": {"argv": ["echo", "hello"]}, "max_retries": 2}
 PURGE_SPEC: dict[str, Any] = {"queue": "maintenance"}
+_SLOTS: dict[str, Any] = {"process": {"total": 4, "busy": 1}, "inline": {"total": 100, "busy": 0}}
+_QUEUES: list[dict[str, Any]] = [
+    {"name": "training", "priority": 10, "paused": False, "queued": 3, "running": 1, "oldest_age_s": 12.5},
+    {"name": "evaluation", "priority": 7, "paused": False, "queued": 0, "running": 0, "oldest_age_s": None},
+    {"name": "default", "priority": 5, "paused": False, "queued": 0, "running": 0, "oldest_age_s": None},
+    {"name": "preprocessing", "priority": 3, "paused": False, "queued": 0, "running": 0, "oldest_age_s": None},
+    {"name": "maintenance", "priority": 1, "paused": False, "queued": 0, "running": 0, "oldest_age_s": None},
+]
+_COUNTS: dict[str, int] = {"queued": 3, "running": 1, "completed": 41, "failed": 1}
 
 ANSWERS: dict[str, Any] = {
     "createPipeline": _PIPELINE,
@@ -180,6 +189,7 @@ ANSWERS: dict[str, Any] = {
     "retryPipeline": _PIPELINE,
     "pausePipeline": {**_PIPELINE, "status": "paused"},
     "resumePipeline": _PIPELINE,
+    "streamEvents": f"id: k84Eed0qAA\nretry: 2000\n\nid: k84Eed0qAg\nevent: pipeline.started\ndata: {_EVENT}\n\n",
     "streamPipelineEvents": f"retry: 2000\n\nid: 2\nevent: pipeline.started\ndata: {_EVENT}\n\n",
     "listTasks": {"items": [_TASK], "next_cursor": "WzcsMV0"},
     "getTask": _WHOLE_TASK,
@@ -205,6 +215,37 @@ ANSWERS: dict[str, Any] = {
         {"uuid": _UUID, "ok": True},
         {"uuid": _OTHER, "ok": False, "status": "running", "problem": _NOT_ENDED},
     ),
+    "getStatsOverview": {
+        "by_status": {"pending": 0, "retrying": 0, "skipped": 0, "cancelled": 0, **_COUNTS},
+        "by_queue": {"training": _COUNTS, "evaluation": {}, "default": {}, "preprocessing": {}, "maintenance": {}},
+        "by_task": {"train_model": _COUNTS},
+        "queues": _QUEUES,
+        "workers": {"live": 1, "draining": 0},
+        "slots": _SLOTS,
+        "last_hour": [
+            {"task": "train_model", "completed": 9, "failed": 1, "mean_s": 61.4, "p50_s": 58.7, "max_s": 95.2},
+        ],
+        "counted_at": _AT,
+    },
+    "listQueues": {"items": _QUEUES, "next_cursor": None},
+    "pauseQueue": {**_QUEUES[0], "paused": True},
+    "resumeQueue": _QUEUES[0],
+    "listWorkers": {
+        "items": [
+            {
+                "id": "8c1f6f0a-0a35-4b7e-9d0f-6a1f3c2f9b11",
+                "name": "gpu-7:4711",
+                "version": "0.1.0",
+                "state": "live",
+                "queues": ["training", "evaluation", "default", "preprocessing", "maintenance"],
+                "slots": _SLOTS,
+                "started_at": _AT,
+                "heartbeat_at": _AT,
+                "lease_expires_at": _AT,
+            },
+        ],
+        "next_cursor": None,
+    },
     "listTaskTypes": {
         "items": [
             {

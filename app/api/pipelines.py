@@ -7,43 +7,32 @@ from uuid import UUID
 from litestar import Request, Response, Router, delete, get, patch, post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, QueryParameter
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 
 from app.api.body import read_json
 from app.api.dispatch import after_commit, after_delete
 from app.api.events import stream_events
 from app.api.graph import get_pipeline_graph
 from app.api.idempotency import REPLAYED, KeyHeader, create_once
+from app.api.query import labels, refused
 from app.api.state import ApiState
 from app.core.patch import changes
 from app.core.plan import Plan, plan
-from app.core.wording import quoted
-from app.errors import Fault, InvalidRequest
 from app.services import pipelines, tasks
 from schemas import limits
 from schemas.bulk import PipelineFilter
-from schemas.pipeline import Pipeline, PipelinePage, PipelinePatch, PipelineProgress, PipelineSpec
-from schemas.queue import Queue
+from schemas.pipeline import (
+    DryRun,
+    Pipeline,
+    PipelinePage,
+    PipelinePatch,
+    PipelineProgress,
+    PipelineSpec,
+    PlannedStage,
+)
 from schemas.states import PipelineStatus
 
 PipelineId = FromPath[UUID]
-
-
-class PlannedStage(Struct):
-    """A stage as it would be stored; ``depends_on`` holds the inferred edges too."""
-
-    name: str
-    task: str
-    queue: Queue
-    depends_on: list[str]
-
-
-class DryRun(Struct):
-    """The answer to a create call with ``dry_run=true``: nothing is stored. What is not valid is answered by 422."""
-
-    valid: bool
-    name: str
-    stages: list[PlannedStage]
 
 
 @post(
@@ -94,11 +83,11 @@ async def list_pipelines(
     When few match among very many, a page may have less than ``limit`` and still a ``next_cursor``.
     """
     if created_after is not None and created_after.tzinfo is None:
-        raise _refused("created_after", "needs a time zone, such as 2030-01-31T12:00:00Z")
+        raise refused("created_after", "needs a time zone, such as 2030-01-31T12:00:00Z")
     wanted = PipelineFilter(
         status=status or UNSET,
         name=UNSET if name is None else name,
-        labels=_labels(label) if label else UNSET,
+        labels=dict(labels(label)) if label else UNSET,
         created_after=created_after or UNSET,
     )
     return await pipelines.list_page(state.pool, wanted, cursor=cursor, limit=limit, sort=sort)
@@ -172,22 +161,6 @@ async def delete_pipeline(state: ApiState, uuid: PipelineId) -> None:
 def _dry_run(planned: Plan) -> Response[Any]:
     stages = [PlannedStage(stage.name, stage.task, stage.queue, stage.depends_on) for stage in planned.stages]
     return Response(DryRun(valid=True, name=planned.name, stages=stages), status_code=200)
-
-
-def _labels(texts: list[str]) -> dict[str, str]:
-    labels: dict[str, str] = {}
-    for text in texts:
-        key, colon, value = text.partition(":")
-        if not (key and colon):
-            raise _refused("label", "is written key:value")
-        if labels.setdefault(key, value) != value:
-            raise _refused("label", f"asks for two values of {quoted(key)}; a pipeline has one of each label")
-    return labels
-
-
-def _refused(parameter: str, why: str) -> InvalidRequest:
-    detail = f"query parameter {parameter} {why}"
-    return InvalidRequest(detail, faults=(Fault("invalid_parameter", detail),))
 
 
 router = Router(

@@ -1,6 +1,7 @@
 """The query string: what is not known is refused, not ignored, so that a typo in a filter does not list everything."""
 
 import re
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl
@@ -37,8 +38,31 @@ async def require_known_query(request: Request[Any, Any, Any]) -> None:
 
 @cache
 def _known(handler: BaseRouteHandler) -> frozenset[str]:
-    parameters = handler.parsed_fn_signature.parameters.items()
-    return frozenset(name for name, field in parameters if isinstance(field.kwarg_definition, QueryParameter))
+    known = ((name, field.kwarg_definition) for name, field in handler.parsed_fn_signature.parameters.items())
+    return frozenset(marked.name or name for name, marked in known if isinstance(marked, QueryParameter))
+
+
+def labels(texts: Iterable[str]) -> list[tuple[str, str]]:
+    """Read the values of a ``label`` parameter.
+
+    Raises:
+        InvalidRequest: one is not written ``key:value``, or a key is given two values, which no pipeline has.
+
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        key, colon, value = text.partition(":")
+        if not (key and colon):
+            raise refused("label", "is written key:value")
+        if found.setdefault(key, value) != value:
+            raise refused("label", f"asks for two values of {quoted(key)}; a pipeline has one of each label")
+    return list(found.items())
+
+
+def refused(parameter: str, why: str) -> InvalidRequest:
+    """The error for a query parameter whose value does not do."""
+    detail = f"query parameter {parameter} {why}"
+    return InvalidRequest(detail, faults=(Fault("invalid_parameter", detail),))
 
 
 def _fault(name: str, value: str, known: frozenset[str]) -> Fault | None:

@@ -23,6 +23,6 @@ async def list_task_metrics(
 ) -> SeriesPage:
     """The metrics that its attempts reported: a series for each name and attempt, of ``[step, value, Unix time]``.
 
-    Of a long series every 2nd, 4th, 8th … report is kept, so that it never has more than 1,000 points, and the last one.
+    Of a long series only every 2nd, 4th, 8th … report is kept, so that it has at most 1,000 points, and the last one.
     """
     return await series.list_page(state.pool, task_id, names=name, cursor=cursor, limit=limit)

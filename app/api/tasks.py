@@ -10,6 +10,7 @@ from app.api import task_control
 from app.api.logs import get_task_logs
 from app.api.series import list_task_metrics
 from app.api.state import ApiState
+from app.api.stats import get_stats_overview
 from app.services import tasks
 from schemas import limits
 from schemas.queue import Queue
@@ -53,6 +54,14 @@ async def get_task_result(state: ApiState, task_id: TaskId) -> TaskResult:
 
 router = Router(
     "/api/v1/tasks",
-    route_handlers=[*task_control.handlers, list_tasks, get_task, get_task_result, get_task_logs, list_task_metrics],
+    route_handlers=[
+        *task_control.handlers,
+        list_tasks,
+        get_stats_overview,
+        get_task,
+        get_task_result,
+        get_task_logs,
+        list_task_metrics,
+    ],
     tags=["tasks"],
 )

@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 from collections.abc import AsyncIterator, Awaitable
+from contextlib import redirect_stdout
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -18,6 +19,7 @@ from app.errors import HeadwayError, SetupError
 from app.queue import REDIS_AWAY, open_redis, require_noeviction
 from app.services import workers
 from app.settings import Settings
+from schemas.task import BUILT_IN_TASKS
 
 TIMEOUT_S = 5.0
 """Of each check that asks a server: a frozen one answers nothing, not even a refusal."""
@@ -59,6 +61,19 @@ def up(settings: Settings, running: Running | None) -> Check:
     if settings.database_url and settings.redis_url:
         return Check("up", "ok", "not running here; the servers are given by URL")
     return Check("up", "warn", f"no 'headway up' runs on {settings.data_dir}", "Start it: headway up")
+
+
+def tasks(settings: Settings) -> Check:
+    """Whether the users' own tasks plug in."""
+    from workers.plug_ins import known_tasks  # noqa: PLC0415 - imports what users wrote
+
+    try:
+        with redirect_stdout(sys.stderr):  # what they print is not the doctor's answer
+            known = known_tasks(settings.task_modules)
+    except SetupError as error:
+        return Check("tasks", "fail", error.detail, "Correct them, or take them out of HEADWAY_TASK_MODULES.")
+    plug_ins = sorted(known.keys() - BUILT_IN_TASKS)
+    return Check("tasks", "ok", ", ".join(["all built-in ones", *plug_ins]))
 
 
 async def servers(urls: dict[str, str], settings: Settings) -> AsyncIterator[Check]:

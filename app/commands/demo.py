@@ -3,7 +3,6 @@
 import asyncio
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from app.client import Client
 from app.commands import exits
@@ -72,10 +71,10 @@ def training_pipeline() -> dict[str, Any]:
 async def _show(url: str, settings: Settings, running: Running | None) -> int:
     token = settings.api_token.get_secret_value() if settings.api_token else None
     async with Client(url, token) as client:
-        pipeline = await client.create(training_pipeline(), idempotency_key=str(uuid4()))
+        pipeline = await client.pipelines.create(training_pipeline())
         say(f"pipeline {pipeline.uuid}")
         code = await watch(client, pipeline.uuid, "table")
-        pipeline = await client.get(pipeline.uuid)
+        pipeline = await client.pipelines.get(pipeline.uuid)
     if pipeline.status is PipelineStatus.COMPLETED:
         data_dir = Path(running.data_dir) if running else settings.data_dir.resolve()
         print_line(_summary(pipeline, data_dir))

@@ -1,7 +1,7 @@
-"""Pipeline files: YAML or JSON that people write, read into what can be sent; every refusal names the file."""
+"""Pipeline files: YAML or JSON that people write, read into what can be sent; and params set from the command line."""
 
 import sys
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -9,12 +9,13 @@ from typing import Any
 import msgspec
 import yaml
 
+from app.commands.calls import assignments
+from app.core.wording import did_you_mean, quoted
 from app.errors import InvalidRequest
 from schemas.limits import BODY_BYTES_MAX, JSON_DEPTH_MAX
 
 NODES_MAX = BODY_BYTES_MAX
 """Aliases can make a short text mean a huge value; each value in a body that is not too large has a byte of it."""
-
 
 _UNREADABLE = (ValueError, OverflowError, LookupError, AttributeError, TypeError)
 _KEYS = frozenset({"tag:yaml.org,2002:str", "tag:yaml.org,2002:int"})
@@ -42,39 +43,84 @@ def _error(said: str, node: yaml.Node) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=said, problem_mark=node.start_mark)
 
 
-def read_spec(file: str) -> dict[str, Any]:
-    """Read a pipeline file; "-" is stdin.
+def read_text(file: str) -> bytes:
+    """The bytes of a file, or of stdin for "-".
 
     Raises:
-        InvalidRequest: it cannot be read, or holds no object that can be sent; says where.
+        InvalidRequest: it cannot be read, or is larger than any body may be.
+
+    """
+    try:
+        if file == "-":
+            text = sys.stdin.buffer.read(BODY_BYTES_MAX + 1)
+        else:
+            with Path(file).open("rb") as opened:
+                text = opened.read(BODY_BYTES_MAX + 1)
+    except OSError as error:
+        raise InvalidRequest(f"Cannot read {file}: {error.strerror}.") from None
+    if len(text) > BODY_BYTES_MAX:
+        raise InvalidRequest(f"{file} has more than {BODY_BYTES_MAX:,} bytes, which no pipeline may have.")
+    return text
+
+
+def parse(text: bytes, file: str) -> dict[str, Any]:
+    """Read a pipeline from YAML or JSON.
+
+    Raises:
+        InvalidRequest: it is neither, or holds no object that can be sent; says where.
 
     """
     name = "stdin" if file == "-" else file
     try:
-        text = _bytes(file)
         # YAML is nearly a superset of JSON, but only nearly.
         spec = msgspec.json.decode(text) if text.lstrip()[:1] == b"{" else _yaml(text, name)
-    except OSError as error:
-        raise InvalidRequest(f"Cannot read {name}: {error.strerror}.") from None
     except RecursionError:
         raise InvalidRequest(f"{name} is nested deeper than {JSON_DEPTH_MAX} levels.") from None
     except (ValueError, msgspec.DecodeError, yaml.YAMLError) as error:
         raise InvalidRequest(f"{name} is neither YAML nor JSON: {error}") from None
     if not isinstance(spec, dict):
         raise InvalidRequest(f"{name} must hold one object with a name and stages.")
-    _require_sendable(spec, name)
+    return _sendable(spec, name)
+
+
+def with_params(spec: dict[str, Any], texts: Sequence[str]) -> dict[str, Any]:
+    """The pipeline with params replaced or added: each text is ``stage.param=value``, the value written as in YAML.
+
+    Raises:
+        InvalidRequest: one is not written so, or there is no such stage.
+
+    """
+    found = spec.get("stages")
+    stages = (
+        {each["name"]: each for each in found if isinstance(each, dict) and isinstance(each.get("name"), str)}
+        if isinstance(found, list)
+        else {}
+    )
+    for place, text in assignments(texts).items():
+        stage, dot, param = place.partition(".")
+        if not (stage and dot and param):
+            raise InvalidRequest(f"-p sets a param of a stage: write stage.param=value, not {quoted(place)}.")
+        if stage not in stages:
+            raise InvalidRequest(f"No stage is named {quoted(stage)}{did_you_mean(stage, stages)}.")
+        params = stages[stage].setdefault("params", {})
+        if not isinstance(params, dict):
+            raise InvalidRequest(f"The params of stage {quoted(stage)} are no object.")
+        params[param] = yaml_value(place, text)
     return spec
 
 
-def _bytes(file: str) -> bytes:
-    if file == "-":
-        text = sys.stdin.buffer.read(BODY_BYTES_MAX + 1)
-    else:
-        with Path(file).open("rb") as opened:
-            text = opened.read(BODY_BYTES_MAX + 1)
-    if len(text) > BODY_BYTES_MAX:
-        raise ValueError(f"it has more than {BODY_BYTES_MAX:,} bytes, which no body may have")
-    return text
+def yaml_value(name: str, text: str) -> Any:
+    """Read a value as YAML has it: 3, true, [1, 2], {a: b}, text.
+
+    Raises:
+        InvalidRequest: it is no YAML, or nothing that JSON can hold.
+
+    """
+    try:
+        value = _yaml(text.encode(), name) if text else ""
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        raise InvalidRequest(f"The value of {name} is not YAML; put it in quotes if it is text: {error}") from None
+    return _sendable({"value": value}, name)["value"]
 
 
 def _yaml(text: bytes, name: str) -> Any:
@@ -86,8 +132,11 @@ def _yaml(text: bytes, name: str) -> Any:
         loader.dispose()
 
 
-def _require_sendable(spec: dict[str, Any], name: str) -> None:
-    """Refuse what YAML can say and JSON cannot; an alias can even make a value its own part."""
+def _sendable(spec: dict[str, Any], name: str) -> dict[str, Any]:
+    """Refuse what YAML can say and JSON cannot; an alias can even make a value its own part.
+
+    What only YAML can spell, a date for example, becomes what JSON makes of it.
+    """
     level: list[Any] = [spec]
     nodes = 0
     for _ in range(JSON_DEPTH_MAX + 1):
@@ -98,8 +147,8 @@ def _require_sendable(spec: dict[str, Any], name: str) -> None:
     if level:
         raise InvalidRequest(f"{name} is nested deeper than {JSON_DEPTH_MAX} levels.")
     try:
-        msgspec.json.encode(spec)
-    except (TypeError, ValueError, OverflowError) as error:
+        return msgspec.json.decode(msgspec.json.encode(spec), type=dict[str, Any])
+    except (TypeError, ValueError, msgspec.MsgspecError) as error:
         raise InvalidRequest(f"{name} holds a value that JSON cannot hold: {error}.") from None
 
 

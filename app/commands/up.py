@@ -9,10 +9,9 @@ from pathlib import Path
 
 from app import log
 from app.commands import exits
-from app.commands.plain import plain
 from app.commands.running import DataDir
 from app.commands.stack import Stack
-from app.commands.terminal import print_line
+from app.commands.terminal import clean, print_line
 from app.settings import Settings, load_settings
 
 
@@ -69,7 +68,7 @@ async def with_stack(settings: Settings, work: Callable[[Stack], Awaitable[int]]
 def say(text: str) -> None:
     """Tell the person at the terminal, if there is still one: a full disk or a closed terminal ends nothing."""
     with suppress(OSError):
-        print(f"headway: {plain(text)}", file=sys.stderr, flush=True)  # noqa: T201
+        print(f"headway: {clean(text)}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def banner(stack: Stack) -> str:

@@ -22,6 +22,12 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
     applied_at  timestamptz NOT NULL DEFAULT now()
 )"""
 
+# Needed where the database was restored from a dump; it is cheap, and who restores runs this command anyway.
+CONTINUE_PLACES = """
+DO $$ BEGIN
+    IF to_regproc('continue_places') IS NOT NULL THEN PERFORM continue_places(); END IF;
+END $$"""
+
 
 @dataclass(frozen=True)
 class Migration:
@@ -70,6 +76,7 @@ async def migrate(database_url: str, folder: Path = FOLDER) -> list[str]:
             todo = _outstanding(migrations, applied)
             for migration in todo:
                 await _apply(session, migration)
+            await session.execute(CONTINUE_PLACES)
             return [migration.name for migration in todo]
         finally:
             await session.close()

@@ -12,7 +12,7 @@ from app.db.pool import Connection
 from app.db.queries import load
 from schemas.bulk import PipelineFilter
 from schemas.pipeline import PipelineSummary
-from schemas.states import PipelineStatus
+from schemas.states import PIPELINE_TERMINAL, PipelineStatus
 
 T = TypeVar("T")
 SQL = load("selection")
@@ -32,13 +32,10 @@ def _uncommented(sql: str) -> str:
 
 
 def _page(walk: str, direction: dict[str, str]) -> str:
-    text = (
-        _uncommented(SQL["page"])
-        .replace("{walk}", _uncommented(SQL[walk]))
-        .replace("{seek}", _uncommented(SQL["seek"]))
-    )
-    for name, word in direction.items():
-        text = text.replace(f"{{{name}}}", word)
+    text = _uncommented(SQL["page"]).replace("{walk}", _uncommented(SQL[walk]))
+    parts = {name: _uncommented(SQL[name]) for name in ("columns", "seek")}
+    for name, words in {**parts, **direction}.items():
+        text = text.replace(f"{{{name}}}", words)
     return text
 
 
@@ -60,9 +57,8 @@ async def page(
     limit: int,
 ) -> tuple[list[tuple[PipelineSummary, Key]], Key | None]:
     """Look at the next ``steps`` pipelines; return up to ``limit`` that match, and where to go on unless at the end."""
-    walk = "by_uuid" if wanted.uuids else "by_status" if wanted.status else "by_age"
     rows = await c.fetch(
-        PAGES[walk, newest_first],
+        PAGES[_walk(wanted), newest_first],
         project,
         None if wanted.status is UNSET else list(set(wanted.status)),
         _given(wanted.uuids),
@@ -87,6 +83,13 @@ async def statuses(c: Connection, project: str, uuids: Iterable[UUID]) -> dict[U
     """How these pipelines are; one that is not there is left out."""
     rows = await c.fetch(SQL["statuses"], project, list(uuids))
     return {row["uuid"]: PipelineStatus(row["status"]) for row in rows}
+
+
+def _walk(wanted: PipelineFilter) -> str:
+    """The walk that looks at the least: who wants all of history can as well walk by age, in one index."""
+    if wanted.uuids is not UNSET:
+        return "by_uuid"
+    return "by_age" if wanted.status is UNSET or set(wanted.status) >= PIPELINE_TERMINAL else "by_status"
 
 
 def _given(value: T | UnsetType) -> T | None:

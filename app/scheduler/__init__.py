@@ -8,4 +8,5 @@ Its duties, in the order in which data meets them; any number of schedulers may 
 ``retrier``      looks for retries that are due, and for stages that have waited too long
 ``rescuer``      takes stages back from dead workers, and from live ones that overran their timeout
 ``pruner``       removes what is kept for a time only
+``rollup``       counts what has ended, for statistics
 """

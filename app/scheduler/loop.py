@@ -18,6 +18,7 @@ from app.scheduler.pruner import Pruner
 from app.scheduler.releaser import Releaser
 from app.scheduler.rescuer import Rescuer
 from app.scheduler.retrier import Retrier
+from app.scheduler.rollup import RollUp
 from app.services import workers
 from app.settings import Settings
 
@@ -120,6 +121,7 @@ async def _work(settings: Settings, stop: asyncio.Event, pool: Pool, queue: JobQ
         (Retrier(releaser), min(1, sweep_s)),
         (rescuer, sweep_s),
         (Pruner(pool), PRUNE_INTERVAL_S),
+        (RollUp(pool), sweep_s),
         (presence, sweep_s),
     ]
     tasks = [asyncio.create_task(drive(duty, interval_s, stop)) for duty, interval_s in duties]

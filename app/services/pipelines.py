@@ -18,7 +18,7 @@ from schemas import limits
 from schemas.bulk import PipelineFilter
 from schemas.pipeline import Pipeline, PipelinePage, PipelineProgress
 from schemas.stage import Stage, Transition
-from schemas.states import StageStatus
+from schemas.states import STAGE_TERMINAL, StageStatus
 
 DEFAULT_PROJECT = "default"
 LOOK_AT_MAX = 100_000
@@ -183,7 +183,7 @@ async def get(pool: Pool, uuid: UUID) -> Pipeline:
         pipeline = await db.get(c, uuid)
     if pipeline is None:
         raise _unknown(uuid)
-    ended = {stage.name for stage in pipeline.stages if stage.status is StageStatus.COMPLETED}
+    ended = {stage.name for stage in pipeline.stages if stage.status in STAGE_TERMINAL}
     for stage in pipeline.stages:
         stage.waiting_reason = waiting_reason(stage, ended, pipeline.status)
     return pipeline
@@ -245,7 +245,7 @@ def _unknown(uuid: UUID) -> NotFound:
 
 
 def waiting_reason(stage: Stage, ended: set[str], pipeline_status: str) -> str | None:
-    """What a stage waits for, in words; None if it waits for nothing. ``ended`` are the stages that have completed."""
+    """What a stage waits for, in words; None if it waits for nothing. ``ended`` are the stages that have ended."""
     match stage.status:
         case StageStatus.PENDING if pipeline_status == "pending":
             return "the pipeline has not been started"
@@ -254,7 +254,7 @@ def waiting_reason(stage: Stage, ended: set[str], pipeline_status: str) -> str |
         case StageStatus.QUEUED if pipeline_status == "paused":
             return "the pipeline is paused"
         case StageStatus.QUEUED:
-            return f"waits for a free slot on the queue {stage.queue}"
+            return stage.waiting_reason or f"waits for a free slot on the queue {stage.queue}"
         case StageStatus.RETRYING:
             return "waits for its next attempt"
         case _:

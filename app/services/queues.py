@@ -1,9 +1,9 @@
-"""Queues: pause and resume them."""
+"""Queues: how full they are; pause and resume them."""
 
 from app.db import queues as db
 from app.db import stages as db_stages
 from app.db.pool import Pool, connection
-from schemas.queue import Queue
+from schemas.queue import Queue, QueueStatus
 from schemas.stage import QueuedStage
 
 DISPATCHED_AT_ONCE = 1_000
@@ -23,3 +23,9 @@ async def resume(pool: Pool, queue: Queue) -> list[QueuedStage]:
     async with connection(pool) as c:
         await db.pause(c, queue, paused=False)
         return await db_stages.queued_after(c, db_stages.FIRST, min_age_s=-1, limit=DISPATCHED_AT_ONCE)
+
+
+async def statuses(pool: Pool) -> list[QueueStatus]:
+    """All queues, in the order in which workers serve them."""
+    async with connection(pool) as c:
+        return await db.statuses(c)

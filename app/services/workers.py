@@ -8,6 +8,7 @@ from app.db import workers as db
 from app.db.pool import Pool, connection
 from app.errors import SetupError
 from schemas.stage import Beat, Held
+from schemas.worker import Worker
 
 
 async def register(
@@ -72,6 +73,12 @@ async def alive(pool: Pool, scheduler_age_s: float = 15) -> tuple[int, int]:
     """How many workers hold a lease, and how many schedulers were seen within ``scheduler_age_s``."""
     async with connection(pool) as c:
         return await db.alive(c, scheduler_age_s)
+
+
+async def recent(pool: Pool) -> list[Worker]:
+    """Workers that hold a lease, then those that ended within the last hour; the newest of each first."""
+    async with connection(pool) as c:
+        return await db.recent(c)
 
 
 async def installation(pool: Pool) -> UUID:

@@ -12,17 +12,17 @@ import msgspec
 import pytest
 from msgspec import Meta, Struct
 
+from app import broadcast
 from app.asgi import Server
 from app.db.pool import Pool
+from app.queue import JobQueue
 from app.services import tasks
 from app.settings import Settings
 from schemas.queue import Queue, Slot
+from schemas.stage import Hint
 from schemas.task import TaskType
-
-APPEND = """
-SELECT append_events(array_agg(ROW (id, 'stage.started', 'a', json_build_object('fill', $3::text))::new_event),
-                     clock_timestamp())
-FROM pipelines, generate_series(1, $2) WHERE uuid = $1"""
+from tests.support import writers
+from tests.support.streams import PATIENCE_S, Stream
 
 
 class Params(Struct, forbid_unknown_fields=True):
@@ -101,8 +101,48 @@ def append(pool: Pool) -> Callable[..., Coroutine[Any, Any, None]]:
     """Append events to a pipeline as a transition does, without telling Redis."""
 
     async def append(pipeline: str, count: int = 1, fill: str = "") -> None:
-        async with pool.acquire() as c, c.transaction():
-            await c.execute("SELECT id FROM pipelines WHERE uuid = $1 FOR NO KEY UPDATE", UUID(pipeline))
-            await c.execute(APPEND, UUID(pipeline), count, fill)
+        await writers.append(pool, UUID(pipeline), count, fill)
 
     return append
+
+
+@pytest.fixture
+def hint(queue: JobQueue) -> Callable[..., Coroutine[Any, Any, None]]:
+    """Tell that pipelines have news, as whoever commits does."""
+
+    async def hint(*pipelines: dict[str, Any]) -> None:
+        await queue.hint([Hint(0, pipeline["uuid"], 0, releasable=False) for pipeline in pipelines])
+
+    return hint
+
+
+@pytest.fixture
+def happen(append: Callable[..., Any], hint: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, None]]:
+    """Append events to a pipeline and tell of it."""
+
+    async def happen(pipeline: dict[str, Any], count: int = 1, fill: str = "") -> None:
+        await append(pipeline["uuid"], count, fill)
+        await hint(pipeline)
+
+    return happen
+
+
+@pytest.fixture
+def no_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes now does not come because somebody looked anyway."""
+    monkeypatch.setattr(broadcast, "POLL_S", 3600)
+
+
+@pytest.fixture
+def follow_all(client: httpx2.AsyncClient) -> Callable[..., Any]:
+    """Open the stream of all pipelines; it has begun when the block does."""
+
+    @asynccontextmanager
+    async def follow_all(query: str = "", **headers: str) -> AsyncIterator[Stream]:
+        async with client.stream("GET", f"/api/v1/events{query}", headers=headers, timeout=PATIENCE_S) as answer:
+            assert answer.status_code == 200, await answer.aread()
+            stream = Stream(answer)
+            assert set(await stream.frame()) == {"id", "retry"}
+            yield stream
+
+    return follow_all

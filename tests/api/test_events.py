@@ -19,42 +19,9 @@ from app.embedded import start_valkey
 from app.subscription import FRAMES_MAX
 from schemas.event import LiveEvent, LiveType
 from schemas.stage import Hint
+from tests.support.streams import PATIENCE_S, Stream, ids, types
 
 BASE = "/api/v1/pipelines"
-PATIENCE_S = 10
-
-
-class Stream:
-    """An event stream as a browser reads it: frames as dictionaries, comments as ``{"": …}``."""
-
-    def __init__(self, answer: httpx2.Response) -> None:
-        self.answer = answer
-        self._lines = answer.aiter_lines()
-
-    async def frame(self):
-        fields = {}
-        async with asyncio.timeout(PATIENCE_S):
-            async for line in self._lines:
-                if not line:
-                    return fields
-                name, _, value = line.partition(":")
-                fields[name] = value.strip()
-        return None
-
-    async def event(self):
-        while (frame := await self.frame()) is not None:
-            if "event" in frame:
-                return frame
-        return None
-
-    async def events(self, count):
-        return [await self.event() for _ in range(count)]
-
-    async def rest(self):
-        found = []
-        while (event := await self.event()) is not None:
-            found.append(event)
-        return found
 
 
 @pytest.fixture
@@ -67,20 +34,6 @@ def follow(client):
             yield Stream(answer)
 
     return follow
-
-
-@pytest.fixture
-def no_poll(monkeypatch):
-    """What comes now does not come because somebody looked anyway."""
-    monkeypatch.setattr(broadcast, "POLL_S", 3600)
-
-
-def ids(events):
-    return [int(event["id"]) for event in events if "id" in event]
-
-
-def types(events):
-    return [event["event"] for event in events]
 
 
 async def test_a_stream_replays_from_the_first_event_goes_on_live_and_ends_with_the_pipeline(client, submit, follow):

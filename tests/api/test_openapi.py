@@ -14,8 +14,11 @@ from app.asgi import create_app
 from schemas.bulk import BulkRequest
 from schemas.graph import PipelineGraph
 from schemas.pipeline import Pipeline, PipelinePage, PipelinePatch, PipelineProgress, PipelineSpec
+from schemas.queue import QueuePage, QueueStatus
 from schemas.series import SeriesPage
+from schemas.stats import StatsOverview
 from schemas.task import Purged, Task, TaskPage, TaskResult
+from schemas.worker import WorkerPage
 
 DECODED = {
     "createPipeline": Pipeline,
@@ -40,6 +43,11 @@ DECODED = {
     "getTaskResult": TaskResult,
     "listTaskMetrics": SeriesPage,
     "getPipelineGraph": PipelineGraph,
+    "getStatsOverview": StatsOverview,
+    "listQueues": QueuePage,
+    "pauseQueue": QueueStatus,
+    "resumeQueue": QueueStatus,
+    "listWorkers": WorkerPage,
 }
 
 
@@ -140,6 +148,12 @@ async def test_answers_match_their_schemas(client, submit, contract):
         "getPipelineStatus": f"{base}/{pipeline['uuid']}/status",
         "getPipelineGraph": f"{base}/{pipeline['uuid']}/graph",
         "listPipelines": base,
+        "listTasks": "/api/v1/tasks",
+        "getTask": f"/api/v1/tasks/{pipeline['stages'][0]['task_id']}",
+        "listTaskMetrics": f"/api/v1/tasks/{pipeline['stages'][0]['task_id']}/metrics",
+        "getStatsOverview": "/api/v1/tasks/stats/overview",
+        "listQueues": "/api/v1/queues",
+        "listWorkers": "/api/v1/workers",
         "listTaskTypes": "/api/v1/task-types",
         "getLiveness": "/livez",
         "getReadiness": "/readyz",

@@ -5,6 +5,8 @@ from uuid import uuid4
 import pytest
 
 from app.db import tasks as db
+from app.services import queues
+from schemas.queue import Queue
 from schemas.states import Outcome
 from tests.support.pipelines import CHAIN, PAIR, fan, submit
 from tests.support.workers import a_worker, ending, loss
@@ -39,6 +41,7 @@ async def test_a_stage_is_a_task_by_the_id_that_its_pipeline_names(client, pool)
     assert task.items() >= stage.items()
     assert (task["pipeline"], task["pipeline_name"], task["priority"]) == (str(pipeline.uuid), "digits", 7)
     assert (task["max_retries"], task["retry_delay"], task["timeout"], task["retry_at"]) == (2, 5, 60, None)
+    assert (task["queue_timeout"], task["trigger_rule"], task["allow_failure"]) == (None, "all_completed", False)
 
 
 async def test_a_task_tells_of_all_its_attempts(client, pool):
@@ -79,6 +82,14 @@ async def test_a_task_says_what_it_waits_for(client, pool):
     assert {task["name"]: task["depends_on"] for task in items} == {"a": [], "b": [], "c": ["a", "b"]}
     one = (await client.get(f"{BASE}/{(await pipeline.stage('c'))['uuid']}")).json()
     assert one.items() >= items[0].items()
+
+
+async def test_a_task_of_a_paused_queue_says_so_there_and_in_its_pipeline(client, pool):
+    pipeline = await submit(pool)
+    await queues.pause(pool, Queue.DEFAULT)
+    task = (await client.get(f"{BASE}/{(await pipeline.stage())['uuid']}")).json()
+    stage = (await client.get(f"/api/v1/pipelines/{pipeline.uuid}")).json()["stages"][0]
+    assert task["waiting_reason"] == stage["waiting_reason"] == "the queue default is paused"
 
 
 async def test_the_list_has_the_newest_first_and_pages_follow_without_gap_or_repetition(pool, listed):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.commands.spec_file import NODES_MAX, read_spec
+from app.commands.spec_file import NODES_MAX, parse, read_text, yaml_value
 from app.errors import InvalidRequest
 
 STAGES = "stages: [{name: a, task: noop}]\n"
@@ -52,12 +52,30 @@ def write(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("text", "words"), BAD.values(), ids=BAD)
 def test_a_file_that_cannot_be_sent_is_refused_by_name(write, text, words):
     with pytest.raises(InvalidRequest) as refused:
-        read_spec(write(text))
+        parse(read_text(write(text)), "pipeline.yaml")
     for word in ("pipeline.yaml", *words):
         assert word in refused.value.detail
 
 
 def test_what_is_a_text_to_json_may_be_more_to_yaml(write):
-    spec = read_spec(write("name: p\nlabels: {2024: x}\nbase: &b {a: 1}\nmore: {<<: *b, when: 2024-11-30}\n" + STAGES))
+    spec = parse(
+        read_text(write("name: p\nlabels: {2024: x}\nbase: &b {a: 1}\nmore: {<<: *b, when: 2024-11-30}\n" + STAGES)),
+        "pipeline.yaml",
+    )
     assert spec["more"]["a"] == 1
     assert spec["stages"] == [{"name": "a", "task": "noop"}]
+
+
+@pytest.mark.parametrize("text", ["[", "2024-13-45", '"\\ud800"', "!!float x", "1" * 5_000, "[" * 5_000])
+def test_a_param_that_cannot_be_sent_is_refused_by_name(text):
+    with pytest.raises(InvalidRequest, match=r"train\.x"):
+        yaml_value("train.x", text)
+
+
+def test_a_param_is_read_as_yaml():
+    assert [yaml_value("x", text) for text in ("3", "{a: [b]}", "", "2024-11-30")] == [
+        3,
+        {"a": ["b"]},
+        "",
+        "2024-11-30",
+    ]

@@ -99,12 +99,16 @@ ROWS = {
     "an unknown event": "UPDATE events SET type = 'stage.exploded'",
     "a worker in an unknown state": "UPDATE workers SET state = 'asleep'",
     "a second installation": "INSERT INTO installation (only_row) VALUES (false)",
+    "a second place of the statistics": "UPDATE stats_cursor SET only_row = false",
+    "a series of which nothing is kept": "INSERT INTO metric_series VALUES (1, 1, 1, 1, 'loss', 0, 0, 0, 0, 0)",
     "a checkpoint before the first step": "INSERT INTO checkpoints (pipeline_id, position, attempt, step, path) "
     "VALUES (1, 1, 1, -1, 'x')",
     "a checkpoint of less than nothing": "INSERT INTO checkpoints (pipeline_id, position, attempt, step, path, bytes) "
     "VALUES (1, 1, 1, 1, 'x', -1)",
     "a checkpoint in an unknown state": "INSERT INTO checkpoints (pipeline_id, position, attempt, step, path, state) "
     "VALUES (1, 1, 1, 1, 'x', 'torn')",
+    "an idempotency key with a space": "INSERT INTO idempotency_keys (key, fingerprint, pipeline, expires_at) "
+    f"VALUES ('a b', '', gen_random_uuid(), {A_MOMENT})",
 }
 IMPOSSIBLE = {
     **{f"a pipeline {how}": f"UPDATE pipelines SET {columns}" for how, columns in PIPELINES.items()},
@@ -162,6 +166,7 @@ async def test_nothing_has_two_rows_where_one_is_meant(populated):
         "INSERT INTO dependencies SELECT * FROM dependencies",
         "INSERT INTO workers SELECT * FROM workers",
         "INSERT INTO installation DEFAULT VALUES",
+        "INSERT INTO stats_cursor SELECT * FROM stats_cursor",
     ):
         with pytest.raises(asyncpg.UniqueViolationError):
             await populated.execute(statement)

@@ -15,6 +15,9 @@ SELECT p.id, p.last_seq, p.open_stages, p.broken_stages, e.count AS events, e.la
 DISORDER = """
 SELECT count(*) FROM events AS e JOIN events AS f ON f.pipeline_id = e.pipeline_id AND f.seq = e.seq + 1
  WHERE f."time" < e."time" """
+MISPLACED = """
+SELECT count(*) FROM events AS e JOIN events AS f ON f.pipeline_id = e.pipeline_id AND f.seq = e.seq + 1
+ WHERE f.place < e.place OR e.place >= place_of(pg_snapshot_xmax(pg_current_snapshot()))"""
 ATTEMPTS = """
 SELECT s.uuid FROM stages AS s LEFT JOIN attempts AS a ON a.pipeline_id = s.pipeline_id AND a.position = s.position
  GROUP BY s.uuid, s.attempt, s.status
@@ -54,6 +57,7 @@ async def hold(pool: Pool) -> None:
         assert (row["open_stages"], row["broken_stages"]) == (row["open"], row["broken"]), dict(row)
         await _history_obeys_the_grammar(pool, row["id"])
     assert await pool.fetchval(DISORDER) == 0
+    assert await pool.fetchval(MISPLACED) == 0
     assert await pool.fetch(ATTEMPTS) == []
 
 

@@ -17,7 +17,7 @@ from tests.support.locks import until
 from tests.support.pipelines import Submitted, all_queued, submit
 from tests.support.workers import ScriptedWorker
 from workers.room import Room
-from workers.tasks import BUILT_IN
+from workers.tasks.built_in import BUILT_IN
 from workers.worker import HeadwayWorker
 
 

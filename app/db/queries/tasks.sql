@@ -18,16 +18,18 @@ SELECT coalesce(json_agg(json_build_object(
 -- name: item
 -- The fields of a stage seen on its own; s is the stage and p its pipeline.
 'name', s.name, 'task', s.task, 'queue', s.queue, 'status', s.status, 'attempt', s.attempt, 'task_id', s.uuid,
-'params', s.params, 'depends_on', coalesce(d.names, '[]'), 'progress', s.progress, 'result', s.result,
+'params', s.params, 'depends_on', coalesce(d.names, '[]'), 'trigger_rule', s.trigger_rule,
+'allow_failure', s.allow_failure, 'waiting_reason', why_held_back(s.status, s.queue), 'progress', s.progress,
+'result', s.result,
 'error', s.error, 'diagnosis', s.diagnosis, 'worker', w.name, 'queued_at', s.queued_at, 'started_at', s.started_at,
 'finished_at', s.finished_at, 'pipeline', p.uuid, 'pipeline_name', p.name, 'priority', p.priority
 
 -- name: around
--- What belongs to a stage s: its pipeline, its worker, and the names it waits for with those that have not completed.
+-- What belongs to a stage s: its pipeline, its worker, and the names it waits for with those that have not ended.
 JOIN pipelines AS p ON p.id = s.pipeline_id
 LEFT JOIN workers AS w ON w.id = s.worker_id
 CROSS JOIN LATERAL (
-    SELECT json_agg(o.name ORDER BY o.position) AS names, array_agg(o.name) FILTER (WHERE o.status <> 'completed') AS awaited
+    SELECT json_agg(o.name ORDER BY o.position) AS names, array_agg(o.name) FILTER (WHERE o.finished_at IS NULL) AS awaited
       FROM dependencies AS e JOIN stages AS o ON o.pipeline_id = e.pipeline_id AND o.position = e.depends_on
      WHERE e.pipeline_id = s.pipeline_id AND e.stage = s.position) AS d
 
@@ -52,8 +54,9 @@ SELECT id FROM pipelines WHERE uuid = $1
 -- name: get
 -- One task with everything about it; of very many attempts the newest.
 SELECT p.status AS pipeline_status, d.awaited, json_build_object({item},
-           'max_retries', s.max_retries, 'retry_delay', s.retry_delay_s, 'timeout', s.timeout_s, 'retry_at', s.retry_at,
-           'attempts', a.attempts) AS item
+           'max_retries', s.max_retries, 'retry_delay', s.retry_delay_s, 'retry_backoff', s.retry_backoff,
+           'retry_delay_max', s.retry_delay_max_s, 'timeout', s.timeout_s, 'queue_timeout', s.queue_timeout_s,
+           'total_timeout', s.total_timeout_s, 'retry_at', s.retry_at, 'attempts', a.attempts) AS item
   FROM stages AS s
   {around}
   CROSS JOIN LATERAL (

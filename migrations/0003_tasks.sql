@@ -68,10 +68,6 @@ CREATE TABLE metric_points (
 
 -- ---------------------------------------------------------------------------------------------------------- statistics
 
--- The transaction that appended each event: what is below the oldest one under way is complete and will never change.
-ALTER TABLE events ADD COLUMN IF NOT EXISTS txid xid8 NOT NULL DEFAULT pg_current_xact_id();
-CREATE INDEX IF NOT EXISTS events_by_txid ON events (txid, pipeline_id, seq);
-
 CREATE TABLE stats_totals (
     -- How often stages have ended, and how: one that is retried ends again, and deleting a pipeline takes nothing away.
     project  text NOT NULL,
@@ -97,9 +93,9 @@ CREATE TABLE stats_minutes (
 );
 
 CREATE TABLE stats_cursor (
-    -- One row: events of transactions before `txid` have been counted, and none from before `since` ever will be.
+    -- One row: the events below this place have been counted, and those from before `since` as what they had led to.
     only_row    boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-    txid        xid8 NOT NULL,
+    place       bigint NOT NULL,
     since       timestamptz NOT NULL,
     counted_at  timestamptz NOT NULL
 );
@@ -108,35 +104,31 @@ INSERT INTO stats_totals (project, task, queue, status, count)
 SELECT p.project, s.task, s.queue, s.status, count(*)
   FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id
  WHERE s.finished_at IS NOT NULL GROUP BY p.project, s.task, s.queue, s.status;
-INSERT INTO stats_cursor (txid, since, counted_at)
-VALUES (pg_snapshot_xmin(pg_current_snapshot()), clock_timestamp(), clock_timestamp());
+INSERT INTO stats_cursor (place, since, counted_at)
+VALUES (settled_place(), clock_timestamp(), clock_timestamp());
 
 CREATE FUNCTION count_ends(batch integer) RETURNS json LANGUAGE plpgsql AS $$
--- Adds the ends of stages to the statistics, each exactly once: the cursor moves in the same transaction, and passes
--- whole transactions only. Whoever comes while another counts has nothing to do. Returns how many ends were `counted`,
--- and whether there is `more`: about `batch` events are looked at.
+-- Adds the ends of stages to the statistics, each exactly once: the cursor moves in the same transaction, and only over
+-- places where nothing can be added any more (0002). Whoever comes while another counts has nothing to do. Returns how
+-- many ends were `counted`, and whether there is `more`: about `batch` events are looked at.
 DECLARE
-    place stats_cursor;
+    was stats_cursor;
     moment timestamptz := clock_timestamp();
-    horizon xid8;
-    stop xid8;
+    settled bigint;
+    stop bigint;
     counted integer;
 BEGIN
-    -- Losing this in a crash of Postgres only means to count again, so it need not wait for the disk.
+    -- What a crash of Postgres loses is counted again, so this need not wait for the disk.
     PERFORM set_config('synchronous_commit', 'off', true);
-    SELECT * INTO place FROM stats_cursor FOR UPDATE SKIP LOCKED;
-    IF NOT FOUND THEN
+    SELECT * INTO was FROM stats_cursor FOR UPDATE SKIP LOCKED;
+    settled := settled_place(); -- after the lock, so not below where the one before has stopped
+    IF NOT FOUND OR was.place >= settled THEN
         RETURN json_build_object('counted', 0, 'more', false);
     END IF;
-    horizon := pg_snapshot_xmin(pg_current_snapshot());
-    IF place.txid > horizon THEN
-        -- The database was restored into a server that has seen fewer transactions: begin with what happens from now on.
-        UPDATE stats_cursor SET txid = horizon, since = moment, counted_at = moment;
-        RETURN json_build_object('counted', 0, 'more', false);
-    END IF;
-    SELECT greatest(e.txid, (place.txid::text::numeric + 1)::text::xid8) INTO stop
-      FROM events AS e WHERE e.txid >= place.txid AND e.txid < horizon ORDER BY e.txid OFFSET batch LIMIT 1;
-    stop := coalesce(stop, horizon);
+    -- Places are not divided: a batch ends before the one that it would have to leave in the middle, unless that is all.
+    SELECT greatest(e.place, was.place + 1) INTO stop
+      FROM events AS e WHERE e.place >= was.place AND e.place < settled ORDER BY e.place OFFSET batch LIMIT 1;
+    stop := coalesce(stop, settled);
 
     WITH ended AS MATERIALIZED (
         SELECT p.project, s.task, s.queue, substr(e.type, 7) AS status, date_trunc('minute', e."time") AS minute,
@@ -146,7 +138,7 @@ BEGIN
           JOIN stages AS s ON s.uuid = (e.data ->> 'task_id')::uuid
           LEFT JOIN attempts AS a ON a.pipeline_id = s.pipeline_id AND a.position = s.position
                                  AND a.attempt = (e.data ->> 'attempt')::integer AND a.finished_at = e."time"
-         WHERE e.txid >= place.txid AND e.txid < stop AND e."time" >= place.since
+         WHERE e.place >= was.place AND e.place < stop AND e."time" >= was.since
            AND e.type IN ('stage.completed', 'stage.failed', 'stage.skipped', 'stage.cancelled')
     ), totals AS (
         INSERT INTO stats_totals AS t (project, task, queue, status, count)
@@ -164,8 +156,8 @@ BEGIN
     )
     SELECT count(*) INTO counted FROM ended;
     DELETE FROM stats_minutes WHERE minute < moment - interval '1 day';
-    UPDATE stats_cursor SET txid = stop, counted_at = moment;
-    RETURN json_build_object('counted', counted, 'more', stop < horizon);
+    UPDATE stats_cursor SET place = stop, counted_at = moment;
+    RETURN json_build_object('counted', counted, 'more', stop < settled);
 END $$;
 
 CREATE FUNCTION live_counts() RETURNS TABLE (status text, queue text, task text, count bigint) LANGUAGE sql STABLE AS $$
