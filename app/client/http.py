@@ -12,6 +12,7 @@ import msgspec
 
 from app import __version__
 from app.client.errors import ApiError, Unreachable
+from app.errors import SetupError
 
 REQUEST_TIMEOUT_S = 30.0
 READY_TIMEOUT_S = 5.0
@@ -23,15 +24,18 @@ T = TypeVar("T")
 
 
 class Http:
-    """One API: its address, its token, its connections."""
+    """One API: its address, its token, its connections. Raises SetupError for an address that is none."""
 
     def __init__(self, url: str, token: str | None) -> None:
         self.url = url
         headers = {"User-Agent": f"headway/{__version__}"} | ({"Authorization": f"Bearer {token}"} if token else {})
-        # trust_env: a proxy from the environment has no business between this and the loopback.
-        self._http = httpx2.AsyncClient(
-            base_url=url, headers=headers, timeout=REQUEST_TIMEOUT_S, trust_env=not _is_local(url)
-        )
+        try:
+            # trust_env: a proxy from the environment has no business between this and the loopback.
+            self._http = httpx2.AsyncClient(
+                base_url=url, headers=headers, timeout=REQUEST_TIMEOUT_S, trust_env=not _is_local(url)
+            )
+        except httpx2.InvalidURL as error:
+            raise SetupError(f"HEADWAY_URL cannot be used: {error}.") from None
 
     async def close(self) -> None:
         """Close the connections."""

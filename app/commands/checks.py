@@ -44,7 +44,7 @@ def python() -> Check:
 def data_dir(settings: Settings) -> Check:
     """Whether data can be written, and how much."""
     path = settings.data_dir.resolve()
-    there = next(place for place in (path, *path.parents) if place.exists())
+    there = next(place for place in (path, *path.parents) if os.path.lexists(place))
     if not os.access(there, os.W_OK | os.X_OK):
         return Check("data dir", "fail", f"{there} cannot be written", "Choose another one with HEADWAY_DATA_DIR.")
     free = shutil.disk_usage(there).free

@@ -7,7 +7,7 @@ from typing import Any
 from app.client import Client
 from app.commands import exits
 from app.commands.follow import watch
-from app.commands.running import Running, read
+from app.commands.running import DataDir, Running, read
 from app.commands.stack import Stack
 from app.commands.terminal import print_line
 from app.commands.up import banner, say, with_stack
@@ -19,7 +19,7 @@ from schemas.states import PipelineStatus
 KEEP_BEST_N = 3
 
 
-async def demo(*, data_dir: Path | None = None, port: int | None = None, keep: bool = False) -> int:
+async def demo(*, data_dir: DataDir = None, port: int | None = None, keep: bool = False) -> int:
     """Train a model through a pipeline: preprocess, train, evaluate, clean up checkpoints; exits 0 if that worked.
 
     Uses the 'headway up' that runs on the data directory, else brings its own on a free port.

@@ -17,8 +17,12 @@ OutputOption = Annotated[Output, Parameter(name=["--output", "-o"])]
 _WIDE = 1_000
 _GAP = 2
 _NARROWEST = 8
-# Whole sequences first, so that "[31m" of a colour does not stay behind; then what is left, line ends excepted.
-_CONTROLS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# Whole sequences first, so that "[31m" of a colour does not stay behind; then what is left, line ends excepted; then
+# what turns the direction of its text, and what cannot be written at all.
+_CONTROLS = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+    r"|[\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 def console() -> Console:
@@ -65,7 +69,7 @@ def print_json(answer: Any) -> None:
 
 def print_line(text: str) -> None:
     """Write one line to stdout, at once."""
-    print(text, flush=True)  # noqa: T201 - data
+    print(clean(text), flush=True)  # noqa: T201 - data
 
 
 def print_text(text: str) -> None:
