@@ -1,9 +1,8 @@
-"""The commands on tasks, queues, workers and pipelines against a running Headway, and what their ends mean to a shell."""
+"""The commands on tasks, queues, workers and pipelines against a running Headway, and what their ends mean."""
 
 import json
 import signal
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -116,7 +115,7 @@ def test_workers_are_listed_with_their_slots(up: Up):
     assert "live" in up("workers", "ls").stdout
 
 
-def test_metrics_of_a_training_are_listed(up: Up, tmp_path: Path):
+def test_metrics_of_a_training_are_listed(up: Up):
     line = '{"type": "metrics", "metrics": {"step": 1, "loss": 0.5}}'
     task_id = up("tasks", "submit", *sh(f"echo '{line}' >> $HEADWAY_EVENTS; sleep 2"), "--wait").stdout.strip()
     assert "loss" in up("tasks", "metrics", task_id).stdout
