@@ -116,7 +116,7 @@ def test_workers_are_listed_with_their_slots(up: Up):
 
 
 def test_metrics_of_a_training_are_listed(up: Up):
-    line = '{"type": "metrics", "metrics": {"step": 1, "loss": 0.5}}'
+    line = '{"type": "metrics", "step": 1, "values": {"loss": 0.5}}'
     task_id = up("tasks", "submit", *sh(f"echo '{line}' >> $HEADWAY_EVENTS; sleep 2"), "--wait").stdout.strip()
     assert "loss" in up("tasks", "metrics", task_id).stdout
     assert answer(up, "tasks", "metrics", task_id, "--name", "loss")["items"][0]["points"][0][1] == 0.5
