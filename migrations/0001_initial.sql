@@ -996,6 +996,14 @@ BEGIN
     RETURN expired;
 END $$;
 
+-- ------------------------------------------------------------------------------------------------ questions of the sweep
+
+CREATE FUNCTION waited_too_long(batch bigint) RETURNS SETOF bigint LANGUAGE sql STABLE AS $$
+-- Running pipelines with a stage whose wait for a start is over; what is paused may wait.
+    SELECT s.pipeline_id FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id AND p.status = 'running'
+     WHERE s.give_up_at <= clock_timestamp() AND s.queue <> ALL (paused_queues()) ORDER BY s.give_up_at LIMIT batch
+$$;
+
 -- The hot functions must cost the same on an empty, a fresh and a huge table. Left to itself the planner may judge by
 -- statistics from before the tables grew, and scan them whole. Every statement above is a walk along an index from a
 -- batch that is small in comparison, so that is what it is told: no scans, and one plan for good.
@@ -1007,7 +1015,7 @@ BEGIN
     FOREACH hot IN ARRAY ARRAY[
         'create_pipeline(jsonb, integer[], integer[])', 'start_pipeline(uuid)', 'cancel_pipeline(uuid)',
         'pause_pipeline(uuid, boolean)', 'retry_pipeline(uuid, uuid)', 'stages_to_retry(bigint, integer)',
-        'cancel_stage(uuid)', 'purge_pipelines(bigint[], text, boolean)', 'expire_stages(bigint[], timestamptz)',
+        'waited_too_long(bigint)', 'cancel_stage(uuid)', 'purge_pipelines(bigint[], text, boolean)', 'expire_stages(bigint[], timestamptz)',
         'claim_stages(uuid, uuid[], integer[], uuid[], boolean)', 'complete_stages(jsonb, boolean)',
         'release_pipelines(bigint[], integer, boolean)', 'beat_worker(uuid, double precision, jsonb)']
     LOOP

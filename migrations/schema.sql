@@ -1185,6 +1185,20 @@ CREATE FUNCTION public.to_dispatch(queued public.queued_stage[], moment timestam
 $$;
 
 --
+-- Name: waited_too_long(bigint); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.waited_too_long(batch bigint) RETURNS SETOF bigint
+    LANGUAGE sql STABLE
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+-- Running pipelines with a stage whose wait for a start is over; what is paused may wait.
+    SELECT s.pipeline_id FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id AND p.status = 'running'
+     WHERE s.give_up_at <= clock_timestamp() AND s.queue <> ALL (paused_queues()) ORDER BY s.give_up_at LIMIT batch
+$$;
+
+--
 -- Name: walk_stages(text, text[], text, text, bigint, integer, bigint, integer, integer); Type: FUNCTION; Schema: public; Owner: -
 --
 

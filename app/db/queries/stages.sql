@@ -29,8 +29,7 @@ SELECT pipeline_id FROM (
     (SELECT s.pipeline_id FROM stages AS s WHERE s.status = 'retrying' AND s.retry_at <= clock_timestamp()
       ORDER BY s.retry_at LIMIT $1)
     UNION
-    (SELECT s.pipeline_id FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id AND p.status = 'running'
-      WHERE s.give_up_at <= clock_timestamp() AND s.queue <> ALL (paused_queues()) ORDER BY s.give_up_at LIMIT $1)
+    (SELECT * FROM waited_too_long($1))
     UNION
     (SELECT p.id FROM pipelines AS p WHERE p.all_ended AND p.status IN ('running', 'paused', 'cancelling') LIMIT $1)
 ) AS found LIMIT $1
@@ -40,8 +39,7 @@ SELECT pipeline_id FROM (
 (SELECT s.pipeline_id FROM stages AS s WHERE s.status = 'retrying' AND s.retry_at <= clock_timestamp()
   ORDER BY s.retry_at LIMIT $1)
 UNION
-(SELECT s.pipeline_id FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id AND p.status = 'running'
-  WHERE s.give_up_at <= clock_timestamp() AND s.queue <> ALL (paused_queues()) ORDER BY s.give_up_at LIMIT $1)
+(SELECT waited_too_long($1))
 
 -- name: queued_after
 -- A page of all queued stages of running pipelines, oldest first, for dispatching again what Redis may have lost. A
