@@ -763,11 +763,11 @@ BEGIN
         UPDATE stages AS s
            SET status = 'cancelled', finished_at = moment, retry_at = NULL, give_up_at = NULL, propagated = true
          WHERE s.pipeline_id = pipeline.id AND s.status IN ('pending', 'queued', 'retrying')
-        RETURNING s.position, s.name, s.uuid
+        RETURNING s.position, s.name, s.uuid, s.allow_failure
     )
     SELECT ROW (pipeline.id, 'pipeline.cancelling', NULL, '{}'::json)::new_event
            || array_agg(ROW (pipeline.id, 'stage.cancelled', name,
-                             json_build_object('task_id', uuid))::new_event ORDER BY position)
+                             ended_news(json_build_object('task_id', uuid), allow_failure))::new_event ORDER BY position)
       INTO news FROM stopped;
     PERFORM append_events(news, moment);
     PERFORM settle_pipelines(ARRAY[pipeline.id], moment);
@@ -814,7 +814,7 @@ CREATE FUNCTION stages_to_retry(pipeline bigint, only_stage integer) RETURNS int
         SELECT d.stage FROM chosen AS c
           JOIN dependencies AS d ON d.pipeline_id = stages_to_retry.pipeline AND d.depends_on = c.position
     )
-    SELECT array_agg(position) FROM chosen
+    SELECT coalesce(array_agg(position), '{}') FROM chosen
 $$;
 
 CREATE FUNCTION retry_pipeline(target uuid, only_stage uuid) RETURNS json LANGUAGE plpgsql AS $$
@@ -863,7 +863,7 @@ BEGIN
      WHERE p.id = pipeline.id;
     queued := queue_roots(pipeline.id, moment);
     PERFORM append_events(ARRAY[ROW (pipeline.id, 'pipeline.started', NULL, json_build_object(
-                              'retry', true, 'stages', (SELECT json_agg(s.name ORDER BY s.position) FROM stages AS s
+                              'retry', true, 'stages', (SELECT coalesce(json_agg(s.name ORDER BY s.position), '[]') FROM stages AS s
                                                          WHERE s.pipeline_id = pipeline.id AND s.position = ANY (chosen)
                           )))::new_event] || queued_news(queued), moment);
     released := release_pipelines(ARRAY[pipeline.id], pipeline.stage_count, true);

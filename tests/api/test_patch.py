@@ -15,7 +15,8 @@ from tests.support.pipelines import all_queued, submitted
 from tests.support.workers import a_worker
 
 BASE = "/api/v1/pipelines"
-JOBS = "headway:queue:default:inline"
+JOBS = "headway:queue:default:inline:learn"
+WAKE = "headway:wake:default:inline:learn"
 AGE = "UPDATE stages SET queued_at = queued_at - interval '10 s' WHERE status = 'queued'"
 
 
@@ -68,13 +69,13 @@ async def test_a_new_priority_moves_what_is_queued_to_its_new_place_at_once(subm
 async def test_it_adds_no_job_and_wakes_nobody(submit, change, redis, queue):
     """The job is there already, and so is the marker unless workers are busy; there is nothing new to wake up for."""
     pipeline = await submit({"name": "a", "task": "learn"}, {"name": "b", "task": "learn"}, start=True)
-    await redis.delete("headway:wake:default:inline")
+    await redis.delete(WAKE)
     scores = dict(await redis.zrange(JOBS, 0, -1, withscores=True))
     await change(pipeline, priority=8)
     assert dict(await redis.zrange(JOBS, 0, -1, withscores=True)) == {
         job: score - 3 * PRIORITY_BOOST_MS for job, score in scores.items()
     }
-    assert not await redis.exists("headway:wake:default:inline")
+    assert not await redis.exists(WAKE)
 
 
 async def test_a_job_that_redis_had_lost_comes_back_with_it(submit, change, redis, queue):

@@ -48,6 +48,7 @@ async def history(pool):
         await worker.fail(pipeline, "b")
     await worker.claim(live[0], "c")
     yield live
+    await pool.execute(f"TRUNCATE {', '.join(tables)} CASCADE")  # deleted rows would be in the way of the next test
     for table in tables:
         await pool.execute(f"ALTER TABLE {table} RESET (autovacuum_enabled)")
 

@@ -160,3 +160,15 @@ async def test_after_a_retry_the_sweep_has_nothing_to_do(pool):
     await pipeline.release()
     await pipelines.retry(pool, pipeline.uuid)
     assert await stages.releasable(pool, 10) == []
+
+
+async def test_a_cancelled_pipeline_in_which_everything_had_completed_is_complete_after_a_retry(pool):
+    pipeline, worker = await submit(pool), await a_worker(pool)
+    claim = await worker.start(pipeline)
+    await pipelines.cancel(pool, pipeline.uuid)
+    await worker.report(ending(claim))
+    await pipeline.release()
+    assert await pipeline.status() == "cancelled"
+    await pipelines.retry(pool, pipeline.uuid)
+    assert await pipeline.status() == "completed"
+    await invariants.hold(pool)

@@ -7,6 +7,8 @@ from app.queue import Job, JobQueue
 from schemas.queue import QUEUES_BY_PRIORITY, Queue, Slot
 from schemas.stage import QueuedStage
 
+LEARN = "learn"
+
 
 def a_job(
     queue: Queue = Queue.DEFAULT,
@@ -21,8 +23,8 @@ def a_job(
 
 
 async def pop(queue: JobQueue, count: int = 100, slot: Slot = Slot.INLINE) -> list[Job]:
-    """What a worker with so many free slots gets, from all queues."""
-    return await queue.claim({slot: count}, QUEUES_BY_PRIORITY)
+    """What a worker with so many free slots gets, from all queues; it knows the task of the API's tests."""
+    return await queue.claim({slot: count}, QUEUES_BY_PRIORITY, [LEARN])
 
 
 async def popped(queue: JobQueue, count: int = 100) -> list:
