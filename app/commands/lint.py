@@ -93,7 +93,8 @@ async def _asked(
 
 def built_in() -> dict[str, TaskType]:
     """The task types that every worker has."""
-    from workers.tasks import BUILT_IN, task_type  # noqa: PLC0415 - the other commands need no worker
+    from workers.tasks.built_in import BUILT_IN  # noqa: PLC0415 - the other commands need no worker
+    from workers.tasks.registration import task_type  # noqa: PLC0415
 
     return {name: task_type(task) for name, task in BUILT_IN.items()}
 

@@ -42,8 +42,6 @@ class Ask:
     uuid: UUID
 
     async def send(self, c: Connection) -> Any:
-        if self.verb == "retry":
-            return await pipelines.retry(c, self.uuid, None)
         return await getattr(pipelines, self.verb)(c, self.uuid)
 
 
