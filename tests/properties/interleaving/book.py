@@ -106,7 +106,8 @@ class Book:
             self.history.take(event)
             if event.position is not None:
                 self._learn_of_stage(call, event, event.position)
-        if isinstance(call, Ask) and call.verb == "retry":
+        began = any(event.type is EventType.PIPELINE_STARTED for event in news)
+        if began and isinstance(call, Ask) and call.verb == "retry":
             self.untold.clear()  # it tells everybody itself
 
     def _learn_of_stage(self, call: Call, event: Event, position: int) -> None:
