@@ -1,16 +1,73 @@
-"""Artifacts on disk: ``<data>/artifacts/<pipeline>/<stage>/<attempt>/``."""
+"""Artifacts on disk: ``<data>/artifacts/<pipeline>/<stage>/<attempt>/``, where each attempt keeps its things.
 
+A stage may do what it likes with its directory while others look. So a file in there is opened anew for every look,
+never through a link, never waiting for a writer, and only if it is a regular file.
+"""
+
+import os
 import shutil
-from contextlib import suppress
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import UUID
+
+FOLDER = "artifacts"
+LOG = "log.txt"
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def attempt_directory(data_dir: Path, pipeline: UUID, stage: str, attempt: int) -> Path:
+    """Where an attempt keeps its things; the path is absolute."""
+    return data_dir.resolve() / FOLDER / str(pipeline) / stage / str(attempt)
 
 
 def remove_artifacts(data_dir: Path, pipeline: UUID) -> None:
     """Remove all that a pipeline left on disk; renamed first, so that nothing half-deleted carries its name."""
-    directory = data_dir / "artifacts" / str(pipeline)
+    directory = data_dir / FOLDER / str(pipeline)
     trash = directory.with_name(f".trash-{pipeline}")
     with suppress(FileNotFoundError):
         directory.rename(trash)
     with suppress(FileNotFoundError):
         shutil.rmtree(trash)
+
+
+@contextmanager
+def open_log(data_dir: Path, pipeline: UUID, stage: str, attempt: int) -> Iterator[int | None]:
+    """Open the log of an attempt as ``open_regular`` does, and through no directory either that has become a link."""
+    try:
+        directory = os.open(data_dir / FOLDER, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        for step in (str(pipeline), stage, str(attempt)):
+            directory = _open_below(directory, step)
+    except OSError:
+        yield None
+        return
+    try:
+        with open_regular(Path(LOG), below=directory) as file:
+            yield file
+    finally:
+        os.close(directory)
+
+
+def _open_below(directory: int, name: str) -> int:
+    try:
+        return os.open(name, _READ | os.O_DIRECTORY, dir_fd=directory)
+    finally:
+        os.close(directory)
+
+
+@contextmanager
+def open_regular(path: Path, *, below: int | None = None) -> Iterator[int | None]:
+    """Open a file for reading; None if it is missing, or is not a file but something that looks like one.
+
+    ``below`` is the descriptor of the directory that a relative path begins in.
+    """
+    try:
+        file = os.open(path, _READ, dir_fd=below)
+    except OSError:
+        yield None
+        return
+    try:
+        yield file if stat.S_ISREG(os.fstat(file).st_mode) else None
+    finally:
+        os.close(file)

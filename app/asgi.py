@@ -10,9 +10,10 @@ import uvicorn
 from litestar import Litestar
 from litestar.datastructures import State
 
-from app.api import auth, docs, events, health, openapi, pipelines, problems, task_types
+from app.api import auth, bulk, docs, events, health, openapi, pipelines, problems, queues, task_types, tasks
 from app.api.observe import observed
 from app.api.query import require_known_query
+from app.api.workers import list_workers
 from app.broadcast import Broadcaster
 from app.db.migrate import pending
 from app.db.pool import Pool, open_pool
@@ -40,6 +41,10 @@ def create_app(settings: Settings) -> Litestar:
     app = Litestar(
         [
             pipelines.router,
+            tasks.router,
+            bulk.router,
+            queues.router,
+            list_workers,
             events.stream_all_events,
             task_types.list_task_types,
             health.livez,

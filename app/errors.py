@@ -1,6 +1,6 @@
 """The error family: a stable code, a sentence for people, and where in the request it went wrong."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from msgspec import Struct
 
@@ -73,6 +73,36 @@ class Conflict(HeadwayError):
     code = "state_conflict"
     status = 409
     title = "The call does not fit the present state"
+
+
+class Gone(HeadwayError):
+    """It was there, and has been deleted."""
+
+    code = "gone"
+    status = 410
+    title = "No longer there"
+
+
+class KeyInvalid(InvalidRequest):
+    """An Idempotency-Key has 1 to 255 visible ASCII characters, and there is one at most."""
+
+    code = "idempotency_key_invalid"
+    title = "The idempotency key is not valid"
+
+
+class KeyReused(InvalidRequest):
+    """The Idempotency-Key came with another request in the last 24 hours; a new request needs a new key."""
+
+    code = "idempotency_key_reused"
+    title = "The idempotency key belongs to another request"
+
+
+class KeyInFlight(Conflict):
+    """A request with this Idempotency-Key is being worked on; repeat it in a moment to hear what came of it."""
+
+    code = "idempotency_key_in_flight"
+    title = "The same request is being worked on"
+    headers: ClassVar = {"Retry-After": "1"}
 
 
 class Unavailable(HeadwayError):

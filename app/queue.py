@@ -3,11 +3,15 @@
 Redis holds nothing that Postgres does not know better. Every call here may be lost or repeated; the scheduler's sweep
 makes up for the one and the claim in Postgres for the other. Keys, below the prefix:
 
-``queue:<queue>:<slot>``   zset of job ids, ``<stage uuid>:<dispatch token>``, by score
+``queue:<queue>:<slot>``   zset of job ids, ``<stage uuid>:<dispatch token>``, by score: one lane of a queue
 ``wake:<queue>:<slot>``    marker that wakes one blocked worker
+``lanes``                  set of the lanes that hold jobs
 ``inflight``, ``homes``    ids popped but not yet claimed in Postgres, and where they go back to
 ``events``, ``live``       streams: hints of what was committed; reports of running stages
 ``epoch``                  which life of which Redis server holds all that should be there
+
+A task that plugs in has lanes of its own, ``…:<slot>:<task>``: its jobs reach only the workers that can run it, and
+stand in nobody's way while there is none. Of the lanes of one queue the lowest score goes first, as if they were one.
 
 The bodies are arq's, under arq's own ``arq:job:`` keys, packed with MessagePack and never with pickle.
 """
@@ -16,7 +20,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
-from itertools import chain
+from itertools import chain, product, starmap
 from typing import Any
 from uuid import UUID
 
@@ -38,6 +42,7 @@ from schemas.event import LiveEvent
 from schemas.limits import PRIORITY_MAX
 from schemas.queue import Queue, Slot
 from schemas.stage import Hint, QueuedStage, Transition
+from schemas.task import BUILT_IN_TASKS
 
 log = structlog.get_logger()
 
@@ -77,18 +82,26 @@ class Job(Struct, frozen=True):
 
 
 def open_redis(url: str, *, blocking: bool = False) -> ArqRedis:
-    """A client with bounded waits that reconnects by itself; ``blocking`` for calls that wait longer than 5 s."""
+    """A client with bounded waits that reconnects by itself; ``blocking`` for calls that wait longer than 5 s.
+
+    Raises:
+        SetupError: the URL cannot be used.
+
+    """
     options: dict[str, Any] = {} if url.startswith("unix:") else {"socket_keepalive": True}
-    pool: ConnectionPool = ConnectionPool.from_url(
-        url,
-        socket_connect_timeout=3,
-        socket_timeout=None if blocking else 5,
-        health_check_interval=15,
-        retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 3),
-        retry_on_error=[BusyLoadingError, RedisConnectionError, RedisTimeoutError, OSError],
-        max_connections=100,
-        **options,
-    )
+    try:
+        pool: ConnectionPool = ConnectionPool.from_url(
+            url,
+            socket_connect_timeout=3,
+            socket_timeout=None if blocking else 5,
+            health_check_interval=15,
+            retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 3),
+            retry_on_error=[BusyLoadingError, RedisConnectionError, RedisTimeoutError, OSError],
+            max_connections=100,
+            **options,
+        )
+    except ValueError as error:
+        raise SetupError(f"HEADWAY_REDIS_URL cannot be used: {str(error).rstrip('.')}.") from None
     redis = ArqRedis(pool_or_conn=pool, job_serializer=msgspec.msgpack.encode, job_deserializer=msgspec.msgpack.decode)
     redis.auto_close_connection_pool = True  # or `aclose` would leave the connections of a given pool open
     return redis
@@ -100,7 +113,7 @@ class JobQueue:
     def __init__(self, redis: ArqRedis, prefix: str = "headway") -> None:
         self.redis = redis
         self.prefix = prefix
-        self._in_flight, self._homes = self._key("inflight"), self._key("homes")
+        self._in_flight, self._homes, self._lanes = map(self._key, ("inflight", "homes", "lanes"))
         self._enqueue, self._claim, self._put_back = map(redis.register_script, (ENQUEUE, CLAIM, PUT_BACK))
 
     def _key(self, *parts: str) -> str:
@@ -113,13 +126,14 @@ class JobQueue:
 
     async def dispatch(self, stages: Sequence[QueuedStage]) -> int:
         """Put queued stages on their queues, idempotently; return how many were not there."""
-        return sum([await self._enqueue(keys=[self._in_flight], args=batch) for batch in self._batches(stages)])
+        keys = [self._in_flight, self._lanes]
+        return sum([await self._enqueue(keys=keys, args=batch) for batch in self._batches(stages)])
 
     async def announce(self, transition: Transition) -> None:
         """After a commit, in one round trip: dispatch what it queued and say on the event stream what has news."""
         pipe = self.redis.pipeline(transaction=False)
         for batch in self._batches(transition.queued):
-            pipe.eval(ENQUEUE, 1, self._in_flight, *batch)
+            pipe.eval(ENQUEUE, 2, self._in_flight, self._lanes, *batch)
         self._add_hints(pipe, transition.hints)
         await pipe.execute()
 
@@ -139,22 +153,28 @@ class JobQueue:
             serializer=msgspec.msgpack.encode,
         )
         return (
-            self._key("queue", stage.queue, stage.slot),
-            self._key("wake", stage.queue, stage.slot),
+            *self._lane(stage.queue, stage.slot, "" if stage.task in BUILT_IN_TASKS else stage.task),
             f"{stage.stage}:{stage.dispatch_token}",
             queued_at_ms - stage.priority * PRIORITY_BOOST_MS,
             body,
         )
 
-    async def claim(self, free: Mapping[Slot, int], queues: Iterable[Queue]) -> list[Job]:
-        """Pop jobs for a worker's free slots, by priority; they stay in flight until ``settle`` or ``put_back``."""
-        queues = list(queues)
+    def _lane(self, queue: str, slot: str, plug_in: str) -> tuple[str, str]:
+        """A lane and its wake marker; ``plug_in`` is empty for the one that all built-in tasks share."""
+        place = (queue, slot, plug_in) if plug_in else (queue, slot)
+        return self._key("queue", *place), self._key("wake", *place)
+
+    async def claim(self, free: Mapping[Slot, int], queues: Iterable[Queue], plug_ins: Sequence[str] = ()) -> list[Job]:
+        """Pop jobs for a worker's free slots, by priority; they stay in flight until ``settle`` or ``put_back``.
+
+        ``plug_ins`` names the tasks that it can run besides the built-in ones.
+        """
+        queues, tasks = list(queues), ["", *plug_ins]
         arguments: list[Any] = [IN_FLIGHT_MS, STARVATION_MS + PRIORITY_MAX * PRIORITY_BOOST_MS]
         for slot, count in free.items():
-            arguments += [count, len(queues)]
-            for queue in queues:
-                arguments += [self._key("queue", queue, slot), self._key("wake", queue, slot)]
-        popped = await self._claim(keys=[self._in_flight, self._homes], args=arguments)
+            arguments += [count, len(queues), len(tasks)]
+            arguments += chain.from_iterable(self._lane(queue, slot, task) for queue in queues for task in tasks)
+        popped = await self._claim(keys=[self._in_flight, self._homes, self._lanes], args=arguments)
         jobs = [_read_job(*popped[i : i + 3]) for i in range(0, len(popped), 3)]
         if garbage := [job_id for job_id, job in zip(popped[::3], jobs, strict=True) if job is None]:
             await self._drop_garbage(garbage)
@@ -184,17 +204,19 @@ class JobQueue:
     async def put_back(self, jobs: Iterable[Job]) -> None:
         """Return jobs to their queues at their old place."""
         if ids := [job.id for job in jobs]:
-            await self._put_back(keys=[self._in_flight, self._homes], args=ids)
+            await self._put_back(keys=[self._in_flight, self._homes, self._lanes], args=ids)
 
     async def put_back_stale(self) -> int:
         """Return the jobs whose worker died between the pop and the claim."""
-        returned: int = await self._put_back(keys=[self._in_flight, self._homes], args=[])
+        returned: int = await self._put_back(keys=[self._in_flight, self._homes, self._lanes], args=[])
         return returned
 
-    async def wait(self, slots: Iterable[Slot], queues: Iterable[Queue], timeout_s: float) -> None:
+    async def wait(
+        self, slots: Iterable[Slot], queues: Iterable[Queue], timeout_s: float, plug_ins: Sequence[str] = ()
+    ) -> None:
         """Block until there may be work on one of these queues, or the time is over; needs a blocking client."""
-        queues = list(queues)
-        markers = [self._key("wake", queue, slot) for slot in slots for queue in queues]
+        places = product(queues, slots, ["", *plug_ins])
+        markers = [wake for _, wake in starmap(self._lane, places)]
         async with asyncio.timeout(timeout_s + 5):  # should the server vanish without a word
             await self.redis.bzpopmin(markers, timeout_s)
 
@@ -228,13 +250,15 @@ class JobQueue:
                 yield
 
     async def depths(self) -> dict[str, int]:
-        """How many jobs wait in each queue, both kinds of slot together."""
+        """How many jobs wait in each queue, all its lanes together."""
+        lanes = [lane.decode() async for lane in self.redis.sscan_iter(self._lanes)]
         pipe = self.redis.pipeline(transaction=False)
-        for queue in Queue:
-            for slot in Slot:
-                pipe.zcard(self._key("queue", queue, slot))
-        counts = await pipe.execute()
-        return {queue: sum(counts[2 * i : 2 * i + 2]) for i, queue in enumerate(Queue)}
+        for lane in lanes:
+            pipe.zcard(lane)
+        depths = dict.fromkeys(map(str, Queue), 0)
+        for lane, count in zip(lanes, await pipe.execute(), strict=True):
+            depths[lane.removeprefix(self._key("queue", "")).partition(":")[0]] += count
+        return depths
 
     async def is_complete(self) -> bool:
         """Whether this is the same Redis life that the last full dispatch went to."""

@@ -37,11 +37,13 @@ CREATE TABLE pipelines (
     stage_count    integer NOT NULL CHECK (stage_count BETWEEN 1 AND 10000),
     open_stages    integer NOT NULL CHECK (open_stages BETWEEN 0 AND stage_count),    -- not terminal yet
     all_ended      boolean NOT NULL GENERATED ALWAYS AS (open_stages = 0) STORED,
-    broken_stages  integer NOT NULL DEFAULT 0 CHECK (broken_stages BETWEEN 0 AND stage_count), -- failed or cancelled
+    broken_stages  integer NOT NULL DEFAULT 0 CHECK (broken_stages BETWEEN 0 AND stage_count),
+                   -- failed or cancelled, and not allowed to
     last_seq       integer NOT NULL DEFAULT 0 CHECK (last_seq >= 0),                  -- of its events
     error          jsonb,
     created_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
     started_at     timestamptz,
+    paused_at      timestamptz,
     finished_at    timestamptz,
     CHECK ((status IN ('completed', 'failed', 'cancelled')) = (finished_at IS NOT NULL)),
     CHECK (status NOT IN ('completed', 'failed', 'cancelled') OR open_stages = 0),
@@ -57,6 +59,12 @@ CREATE INDEX pipelines_live ON pipelines (id) WHERE status IN ('running', 'pause
 CREATE INDEX pipelines_to_settle ON pipelines (id)
     WHERE all_ended AND status IN ('running', 'paused', 'cancelling');
 
+CREATE TABLE queues (
+    name       text PRIMARY KEY,
+    paused_at  timestamptz      -- since when its stages are neither dispatched nor claimed; what runs goes on
+);
+INSERT INTO queues (name) VALUES ('training'), ('evaluation'), ('default'), ('preprocessing'), ('maintenance');
+
 CREATE TABLE stages (
     pipeline_id     bigint NOT NULL REFERENCES pipelines (id),
     position        integer NOT NULL CHECK (position >= 0),
@@ -70,12 +78,19 @@ CREATE TABLE stages (
     "references"    jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof("references") = 'object'),
     max_retries     smallint NOT NULL DEFAULT 0 CHECK (max_retries BETWEEN 0 AND 20),
     retry_delay_s   double precision NOT NULL DEFAULT 60 CHECK (retry_delay_s BETWEEN 0 AND 86400),
-    timeout_s       double precision NOT NULL DEFAULT 86400 CHECK (timeout_s BETWEEN 1 AND 2592000),
+    retry_backoff   double precision NOT NULL DEFAULT 1 CHECK (retry_backoff BETWEEN 1 AND 100),
+    retry_delay_max_s  double precision NOT NULL DEFAULT 3600 CHECK (retry_delay_max_s BETWEEN 0 AND 86400),
+    timeout_s       double precision NOT NULL DEFAULT 86400 CHECK (timeout_s BETWEEN 1 AND 2592000),       -- of an attempt
+    queue_timeout_s double precision CHECK (queue_timeout_s BETWEEN 1 AND 2592000),   -- of each wait in the queue
+    total_timeout_s double precision CHECK (total_timeout_s BETWEEN 1 AND 2592000),   -- from the release to the end
+    trigger_rule    text NOT NULL DEFAULT 'all_completed' CHECK (trigger_rule IN
+                        ('all_completed', 'all_done', 'any_failed')),
+    allow_failure   boolean NOT NULL DEFAULT false,             -- does not fail its pipeline, nor skip its dependents
     dependents      integer NOT NULL DEFAULT 0 CHECK (dependents >= 0),
 
     status          text NOT NULL DEFAULT 'pending' CHECK (status IN
                         ('pending', 'queued', 'running', 'retrying', 'completed', 'failed', 'skipped', 'cancelled')),
-    unmet           integer NOT NULL CHECK (unmet >= 0),        -- dependencies that have not completed
+    unmet           integer NOT NULL CHECK (unmet >= 0),        -- dependencies that do not count as met yet
     propagated      boolean NOT NULL DEFAULT false,             -- terminal, and its dependents know
     dispatch_token  integer NOT NULL DEFAULT 0,                 -- counts the times it was queued
     attempt         integer NOT NULL DEFAULT 0 CHECK (attempt >= 0),
@@ -89,6 +104,8 @@ CREATE TABLE stages (
     error           jsonb CHECK (jsonb_typeof(error) = 'object'),
     diagnosis       jsonb CHECK (jsonb_typeof(diagnosis) = 'object'),
     retry_at        timestamptz,
+    expires_at      timestamptz,                                -- its total timeout, from the release on
+    give_up_at      timestamptz,                                -- while it waits for a start: when it is failed instead
     queued_at       timestamptz,
     started_at      timestamptz,
     finished_at     timestamptz,
@@ -103,13 +120,15 @@ CREATE TABLE stages (
     CHECK (status NOT IN ('queued', 'running', 'retrying', 'completed') OR unmet = 0),
     CHECK (status <> 'queued' OR (queued_at IS NOT NULL AND dispatch_token > 0)),
     CHECK (NOT propagated OR finished_at IS NOT NULL),
+    CHECK (give_up_at IS NULL OR status IN ('queued', 'retrying')),
     CHECK (failures <= attempt AND losses <= attempt)
 ) WITH (fillfactor = 70);
 
--- The four questions of the sweep, each on an index that holds live stages only.
+-- The questions of the sweep, each on an index that holds live stages only.
 CREATE INDEX stages_queued ON stages (queued_at, uuid) WHERE status = 'queued';
 CREATE INDEX stages_running ON stages (worker_id) WHERE status = 'running';
 CREATE INDEX stages_retrying ON stages (retry_at) WHERE status = 'retrying';
+CREATE INDEX stages_to_give_up ON stages (give_up_at) WHERE give_up_at IS NOT NULL;
 CREATE INDEX stages_to_propagate ON stages (pipeline_id, position)
     WHERE finished_at IS NOT NULL AND NOT propagated;
 
@@ -253,7 +272,8 @@ BEGIN
       FROM (SELECT pipeline_id, max(seq) AS last_seq,
                    count(*) FILTER (WHERE type IN ('stage.completed', 'stage.failed', 'stage.skipped',
                                                    'stage.cancelled')) AS ended,
-                   count(*) FILTER (WHERE type IN ('stage.failed', 'stage.cancelled')) AS broken
+                   count(*) FILTER (WHERE type IN ('stage.failed', 'stage.cancelled')
+                                      AND data ->> 'allowed' IS NULL) AS broken
               FROM numbered GROUP BY pipeline_id) AS n
      WHERE p.id = n.pipeline_id;
 END $$;
@@ -276,7 +296,7 @@ BEGIN
                                                 coalesce(s.error ->> 'message', 'no reason was given')),
                               'error', s.error)
                      FROM stages AS s
-                    WHERE s.pipeline_id = p.id AND s.status IN ('failed', 'cancelled')
+                    WHERE s.pipeline_id = p.id AND s.status IN ('failed', 'cancelled') AND NOT s.allow_failure
                     ORDER BY s.finished_at, s.position LIMIT 1) END
          WHERE p.id = ANY (ids) AND p.open_stages = 0 AND p.status IN ('running', 'paused', 'cancelling')
         RETURNING p.id, p.status, p.error
@@ -294,12 +314,29 @@ CREATE FUNCTION queued_news(queued queued_stage[]) RETURNS new_event[] LANGUAGE 
       FROM unnest(queued) AS q
 $$;
 
+CREATE FUNCTION paused_queues() RETURNS text[] LANGUAGE sql STABLE AS $$
+    SELECT coalesce(array_agg(name), '{}') FROM queues WHERE paused_at IS NOT NULL
+$$;
+
+CREATE FUNCTION why_held_back(status text, queue text) RETURNS text LANGUAGE sql STABLE AS $$
+-- The words for a queued stage whose queue is paused.
+    SELECT CASE WHEN status = 'queued' AND queue = ANY (paused_queues()) THEN format('the queue %s is paused', queue) END
+$$;
+
+CREATE FUNCTION give_up_at(queued_at timestamptz, queue_timeout_s double precision, expires_at timestamptz)
+RETURNS timestamptz LANGUAGE sql IMMUTABLE AS $$
+-- When a stage that is queued now has waited long enough; null if it may wait for ever.
+    SELECT least(queued_at + queue_timeout_s * interval '1 second', expires_at)
+$$;
+
 CREATE FUNCTION to_dispatch(queued queued_stage[], moment timestamptz) RETURNS json LANGUAGE sql AS $$
--- What the caller has to put on Redis once its transaction has committed; nothing for pipelines that are not running.
+-- What the caller has to put on Redis once its transaction has committed; nothing for pipelines that are not running,
+-- nor for paused queues.
     SELECT coalesce(json_agg(json_build_object(
                'stage', q.stage, 'dispatch_token', q.dispatch_token, 'task', q.task, 'queue', q.queue,
                'slot', q.slot, 'priority', p.priority, 'queued_at', moment)), '[]')
       FROM unnest(queued) AS q JOIN pipelines AS p ON p.id = q.pipeline_id AND p.status = 'running'
+     WHERE q.queue <> ALL (paused_queues())
 $$;
 
 CREATE FUNCTION hints(ids bigint[], releasable boolean) RETURNS json LANGUAGE sql AS $$
@@ -316,6 +353,37 @@ CREATE FUNCTION left_out(wanted uuid[], locked bigint[]) RETURNS json LANGUAGE s
          WHERE s.uuid = ANY (wanted) AND s.pipeline_id + 0 <> ALL (locked) GROUP BY s.pipeline_id) AS l
 $$;
 
+CREATE FUNCTION ended_news(data json, allowed boolean) RETURNS json LANGUAGE sql IMMUTABLE AS $$
+-- The data of a stage.failed or stage.cancelled event; `allowed` marks those that do not break their pipeline.
+    SELECT CASE WHEN allowed THEN (data::jsonb || '{"allowed": true}')::json ELSE data END
+$$;
+
+CREATE FUNCTION is_well(status text, allow_failure boolean) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+-- Whether the dependents of a stage that ended so may go on.
+    SELECT status = 'completed' OR (allow_failure AND status IN ('failed', 'cancelled'))
+$$;
+
+CREATE FUNCTION has_failed_dependency(pipeline bigint, stage integer) RETURNS boolean LANGUAGE sql STABLE AS $$
+-- Whether something that the stage waited for went wrong: it failed, was cancelled, or was skipped for want of its own.
+-- An any_failed stage that nobody needed has not gone wrong.
+    SELECT EXISTS (
+        SELECT FROM dependencies AS d JOIN stages AS o ON o.pipeline_id = d.pipeline_id AND o.position = d.depends_on
+         WHERE d.pipeline_id = has_failed_dependency.pipeline AND d.stage = has_failed_dependency.stage
+           AND (o.status IN ('failed', 'cancelled') OR (o.status = 'skipped' AND o.trigger_rule <> 'any_failed')))
+$$;
+
+CREATE FUNCTION why_skipped(pipeline bigint, stage integer, rule text) RETURNS jsonb LANGUAGE sql STABLE AS $$
+-- The error of a stage that is skipped now.
+    SELECT CASE WHEN rule = 'any_failed' THEN jsonb_build_object(
+                    'code', 'not_needed', 'message', 'Nothing that it waited for has failed.') ELSE (
+        SELECT jsonb_build_object('code', 'dependency_' || o.status, 'stage', o.name,
+                                  'message', format('Its dependency %s was not completed.', o.name))
+          FROM dependencies AS d JOIN stages AS o ON o.pipeline_id = d.pipeline_id AND o.position = d.depends_on
+         WHERE d.pipeline_id = why_skipped.pipeline AND d.stage = why_skipped.stage AND o.finished_at IS NOT NULL
+           AND NOT is_well(o.status, o.allow_failure)
+         ORDER BY o.position LIMIT 1) END
+$$;
+
 CREATE FUNCTION queue_roots(pipeline bigint, moment timestamptz) RETURNS queued_stage[] LANGUAGE plpgsql AS $$
 -- Releases the stages that wait for nothing, at the start of a pipeline.
 DECLARE
@@ -323,7 +391,9 @@ DECLARE
 BEGIN
     WITH roots AS (
         UPDATE stages AS s
-           SET status = 'queued', queued_at = moment, dispatch_token = s.dispatch_token + 1
+           SET status = 'queued', queued_at = moment, dispatch_token = s.dispatch_token + 1,
+               expires_at = moment + s.total_timeout_s * interval '1 second',
+               give_up_at = give_up_at(moment, s.queue_timeout_s, moment + s.total_timeout_s * interval '1 second')
          WHERE s.pipeline_id = pipeline AND s.status = 'pending' AND s.unmet = 0
         RETURNING s.position, ROW (s.pipeline_id, s.name, s.uuid, s.dispatch_token, s.task, s.queue, s.slot)::queued_stage
             AS stage
@@ -350,13 +420,17 @@ BEGIN
             moment, CASE WHEN starts THEN moment END)
     RETURNING id INTO pipeline;
     INSERT INTO stages (pipeline_id, position, uuid, name, task, queue, slot, params, "references", max_retries,
-                        retry_delay_s, timeout_s, unmet, dependents)
+                        retry_delay_s, retry_backoff, retry_delay_max_s, timeout_s, queue_timeout_s, total_timeout_s,
+                        trigger_rule, allow_failure, unmet, dependents)
     SELECT pipeline, s.position, s.uuid, s.name, s.task, s.queue, s.slot, s.params, s."references", s.max_retries,
-           s.retry_delay_s, s.timeout_s, s.unmet, s.dependents
+           s.retry_delay_s, s.retry_backoff, s.retry_delay_max_s, s.timeout_s, s.queue_timeout_s, s.total_timeout_s,
+           s.trigger_rule, s.allow_failure, s.unmet, s.dependents
       FROM jsonb_to_recordset(spec -> 'stages') AS s (
                position integer, uuid uuid, name text, task text, queue text, slot text, params jsonb,
-               "references" jsonb, max_retries smallint, retry_delay_s double precision, timeout_s double precision,
-               unmet integer, dependents integer);
+               "references" jsonb, max_retries smallint, retry_delay_s double precision,
+               retry_backoff double precision, retry_delay_max_s double precision, timeout_s double precision,
+               queue_timeout_s double precision, total_timeout_s double precision, trigger_rule text,
+               allow_failure boolean, unmet integer, dependents integer);
     INSERT INTO dependencies (pipeline_id, depends_on, stage)
     SELECT pipeline, e.depends_on, e.stage FROM unnest(edges_from, edges_to) AS e (depends_on, stage);
 
@@ -399,10 +473,12 @@ END $$;
 CREATE FUNCTION claim_stages(worker uuid, wanted uuid[], dispatch_tokens integer[], lease_tokens uuid[], wait boolean)
 RETURNS json LANGUAGE plpgsql AS $$
 -- queued → running, one attempt each, for the stages that are still queued under that dispatch token, in pipelines that
--- are still running, by a worker whose lease still holds. Repeated with the same lease token it gives the same answer.
+-- are still running and queues that are not paused, by a worker whose lease still holds. Repeated with the same lease
+-- token it gives the same answer.
 DECLARE
     locked bigint[];
     open_pipelines bigint[];
+    paused text[] := paused_queues();
     moment timestamptz;
     news new_event[];
 BEGIN
@@ -416,9 +492,10 @@ BEGIN
     WITH started AS (
         UPDATE stages AS s
            SET status = 'running', attempt = s.attempt + 1, worker_id = worker, started_at = moment, progress = NULL,
+               give_up_at = NULL,
                lease_token = lease_tokens[array_position(wanted, s.uuid)]
          WHERE s.uuid = ANY (wanted) AND s.pipeline_id + 0 = ANY (open_pipelines) AND s.status || '' = 'queued'
-           AND s.dispatch_token = dispatch_tokens[array_position(wanted, s.uuid)]
+           AND s.dispatch_token = dispatch_tokens[array_position(wanted, s.uuid)] AND s.queue || '' <> ALL (paused)
         RETURNING s.pipeline_id, s.position, s.name, s.uuid, s.attempt, s.lease_token
     ), recorded AS (
         INSERT INTO attempts (pipeline_id, position, attempt, lease_token, worker_id, started_at)
@@ -434,8 +511,9 @@ BEGIN
                        'stage', s.uuid, 'attempt', s.attempt, 'lease_token', s.lease_token, 'pipeline', p.uuid,
                        'pipeline_name', p.name, 'name', s.name, 'task', s.task, 'params', s.params,
                        'references', s."references", 'max_retries', s.max_retries, 'failures', s.failures,
-                       'retry_delay_s', s.retry_delay_s, 'timeout_s', s.timeout_s,
-                       'started_at', extract(epoch FROM s.started_at),
+                       'retry_delay_s', s.retry_delay_s, 'retry_backoff', s.retry_backoff,
+                       'retry_delay_max_s', s.retry_delay_max_s, 'timeout_s', s.timeout_s,
+                       'started_at', extract(epoch FROM s.started_at), 'expires_at', extract(epoch FROM s.expires_at),
                        'resume_from', CASE WHEN s.attempt > 1 THEN resume_point(s.pipeline_id, s.position) END))
                        FILTER (WHERE s.status = 'running' AND s.pipeline_id = ANY (locked)
                                  AND s.lease_token = lease_tokens[array_position(wanted, s.uuid)]), '[]'),
@@ -483,13 +561,14 @@ BEGIN
                failures = s.failures + (d.costs_retry AND d.outcome IN ('failed', 'timed_out'))::integer,
                losses = CASE WHEN d.outcome = 'lost' THEN s.losses + 1 WHEN d.costs_retry THEN 0 ELSE s.losses END,
                retry_at = CASE WHEN d.status = 'retrying' THEN moment + d.retry_delay_s * interval '1 second' END,
+               give_up_at = CASE WHEN d.status = 'retrying' THEN s.expires_at END,
                finished_at = CASE WHEN d.status <> 'retrying' THEN moment END,
                propagated = d.status <> 'retrying' AND s.dependents = 0
           FROM decided AS d
          WHERE s.uuid = d.stage AND s.uuid = ANY (ended_stages) AND s.status || '' = 'running' AND s.attempt = d.attempt
            AND s.lease_token = d.lease_token
         RETURNING s.pipeline_id, s.position, s.name, s.uuid, s.attempt, s.status, s.error, s.retry_at,
-                  d.outcome, d.error AS why
+                  d.outcome, d.error AS why, s.allow_failure
     ), recorded AS (
         UPDATE attempts AS a SET outcome = e.outcome, error = e.why, finished_at = moment FROM ended AS e
          WHERE a.pipeline_id = e.pipeline_id AND a.position = e.position AND a.attempt = e.attempt
@@ -498,7 +577,8 @@ BEGIN
                WHEN 'completed' THEN json_build_object('task_id', uuid, 'attempt', attempt)
                WHEN 'retrying' THEN json_build_object('task_id', uuid, 'attempt', attempt, 'outcome', outcome,
                                                       'error', error, 'retry_at', retry_at)
-               ELSE json_build_object('task_id', uuid, 'attempt', attempt, 'outcome', outcome, 'error', error)
+               ELSE ended_news(json_build_object('task_id', uuid, 'attempt', attempt, 'outcome', outcome,
+                                                 'error', error), allow_failure)
                END)::new_event)
       INTO news FROM ended;
     PERFORM append_events(news, moment);
@@ -517,24 +597,49 @@ END $$;
 
 -- ------------------------------------------------------------------------------------------------ verbs: release, settle
 
+CREATE FUNCTION expire_stages(locked bigint[], moment timestamptz) RETURNS new_event[] LANGUAGE plpgsql AS $$
+-- Fails the stages of running pipelines that have waited for a start for longer than they may.
+DECLARE
+    news new_event[];
+BEGIN
+    WITH expired AS (
+        UPDATE stages AS s
+           SET status = 'failed', finished_at = moment, retry_at = NULL, give_up_at = NULL, propagated = s.dependents = 0,
+               error = CASE WHEN s.expires_at <= moment
+                   THEN jsonb_build_object('code', 'total_timeout', 'message', format(
+                       'It did not end within its total timeout of %s s.', s.total_timeout_s))
+                   ELSE jsonb_build_object('code', 'queue_timeout', 'message', format(
+                       'It waited in the queue %s for longer than its queue timeout of %s s.', s.queue, s.queue_timeout_s))
+                   END
+         WHERE s.pipeline_id = ANY (locked) AND s.give_up_at <= moment AND s.queue || '' <> ALL (paused_queues())
+           AND EXISTS (SELECT FROM pipelines AS p WHERE p.id = s.pipeline_id AND p.status = 'running')
+        RETURNING s.pipeline_id, s.name, s.uuid, s.attempt, s.error, s.allow_failure
+    )
+    SELECT array_agg(ROW (pipeline_id, 'stage.failed', name, ended_news(json_build_object(
+               'task_id', uuid, 'attempt', attempt, 'outcome', NULL, 'error', error), allow_failure))::new_event)
+      INTO news FROM expired;
+    RETURN news;
+END $$;
+
 CREATE FUNCTION release_pipelines(ids bigint[], batch integer, wait boolean) RETURNS json LANGUAGE plpgsql AS $$
--- The second act, for any set of pipelines and at any time: tells the dependents of stages that have ended, releasing
--- those that now wait for nothing and skipping those that wait in vain; queues the retries that are due; settles.
--- A pass ends after about `batch` ended stages, so that it never holds its locks for long, and names its pipelines in
--- `more` if there may be some left.
+-- The second act, for any set of pipelines and at any time: fails what has waited too long; tells the dependents of
+-- stages that have ended, releasing or skipping those that now wait for nothing; queues the retries that are due;
+-- settles. A pass ends after about `batch` ended stages, so that it never holds its locks for long, and names its
+-- pipelines in `more` if there may be some left.
+--
+-- A stage that did not go well (it was not completed, nor allowed to fail) skips the dependents that wait for
+-- all_completed at once. The other rules count every end, and decide when all dependencies have ended.
 DECLARE
     locked bigint[] := lock_pipelines(ids, wait);
     moment timestamptz := clock_timestamp();
-    completed_pipelines bigint[];
-    completed_positions integer[];
-    broken_pipelines bigint[];
-    broken_positions integer[];
+    ended_pipelines bigint[];
+    ended_positions integer[];
+    went_well boolean[];
     newly queued_stage[];
     queued queued_stage[];
-    news new_event[];
+    news new_event[] := expire_stages(locked, moment);
     skips new_event[];
     settled bigint[];
-    taken integer;
     handled integer := 0;
 BEGIN
     WHILE handled < batch LOOP
@@ -544,58 +649,58 @@ BEGIN
                      WHERE e.pipeline_id = ANY (locked) AND e.finished_at IS NOT NULL AND NOT e.propagated
                      LIMIT batch) AS t
              WHERE s.pipeline_id = t.pipeline_id AND s.position = t.position
-            RETURNING s.pipeline_id, s.position, s.status = 'completed' AS well
+            RETURNING s.pipeline_id, s.position, is_well(s.status, s.allow_failure) AS well
         )
-        SELECT count(*), array_agg(pipeline_id) FILTER (WHERE well), array_agg(position) FILTER (WHERE well),
-               array_agg(pipeline_id) FILTER (WHERE NOT well), array_agg(position) FILTER (WHERE NOT well)
-          INTO taken, completed_pipelines, completed_positions, broken_pipelines, broken_positions FROM ended;
-        EXIT WHEN taken = 0;
-        handled := handled + taken;
+        SELECT array_agg(pipeline_id), array_agg(position), array_agg(well)
+          INTO ended_pipelines, ended_positions, went_well FROM ended;
+        EXIT WHEN ended_positions IS NULL;
+        handled := handled + cardinality(ended_positions);
 
-        WITH released AS (
+        WITH told AS (
+            SELECT d.pipeline_id, d.stage, count(*) AS ended, count(*) FILTER (WHERE e.well) AS well
+              FROM unnest(ended_pipelines, ended_positions, went_well) AS e (pipeline_id, position, well)
+              JOIN dependencies AS d ON d.pipeline_id = e.pipeline_id AND d.depends_on = e.position
+             GROUP BY d.pipeline_id, d.stage
+        ), decided AS (
+            SELECT t.pipeline_id, t.stage, s.unmet - m.met AS unmet,
+                   CASE WHEN s.trigger_rule = 'all_completed' AND t.well < t.ended THEN 'skipped'
+                        WHEN s.unmet > m.met THEN 'pending'
+                        WHEN s.trigger_rule = 'any_failed' AND NOT has_failed_dependency(t.pipeline_id, t.stage)
+                        THEN 'skipped' ELSE 'queued' END AS status
+              FROM told AS t
+              JOIN stages AS s ON s.pipeline_id = t.pipeline_id AND s.position = t.stage AND s.status || '' = 'pending'
+              CROSS JOIN LATERAL (
+                  SELECT CASE s.trigger_rule WHEN 'all_completed' THEN t.well ELSE t.ended END AS met) AS m
+        ), moved AS (
             UPDATE stages AS s
-               SET unmet = s.unmet - m.met,
-                   status = CASE WHEN s.unmet = m.met THEN 'queued' ELSE s.status END,
-                   queued_at = CASE WHEN s.unmet = m.met THEN moment END,
-                   dispatch_token = s.dispatch_token + (s.unmet = m.met)::integer
-              FROM (SELECT d.pipeline_id, d.stage, count(*) AS met
-                      FROM unnest(completed_pipelines, completed_positions) AS c (pipeline_id, position)
-                      JOIN dependencies AS d ON d.pipeline_id = c.pipeline_id AND d.depends_on = c.position
-                     GROUP BY d.pipeline_id, d.stage) AS m
-             WHERE s.pipeline_id = m.pipeline_id AND s.position = m.stage AND s.status = 'pending'
-            RETURNING s.status, s.pipeline_id, s.position,
+               SET unmet = d.unmet, status = d.status,
+                   queued_at = CASE WHEN d.status = 'queued' THEN moment END,
+                   dispatch_token = s.dispatch_token + (d.status = 'queued')::integer,
+                   expires_at = CASE WHEN d.status = 'queued' THEN moment + s.total_timeout_s * interval '1 second' END,
+                   give_up_at = CASE WHEN d.status = 'queued' THEN give_up_at(
+                       moment, s.queue_timeout_s, moment + s.total_timeout_s * interval '1 second') END,
+                   finished_at = CASE WHEN d.status = 'skipped' THEN moment END,
+                   propagated = d.status = 'skipped' AND s.dependents = 0,
+                   error = CASE WHEN d.status = 'skipped' THEN why_skipped(s.pipeline_id, s.position, s.trigger_rule) END
+              FROM decided AS d
+             WHERE s.pipeline_id = d.pipeline_id AND s.position = d.stage AND s.status || '' = 'pending'
+            RETURNING s.status, s.pipeline_id, s.position, s.name, s.uuid, s.error,
                 ROW (s.pipeline_id, s.name, s.uuid, s.dispatch_token, s.task, s.queue, s.slot)::queued_stage AS stage
         )
-        SELECT array_agg(stage ORDER BY pipeline_id, position) FILTER (WHERE status = 'queued') INTO newly FROM released;
+        SELECT array_agg(stage ORDER BY pipeline_id, position) FILTER (WHERE status = 'queued'),
+               array_agg(ROW (pipeline_id, 'stage.skipped', name,
+                              json_build_object('task_id', uuid, 'error', error))::new_event
+                         ORDER BY pipeline_id, position) FILTER (WHERE status = 'skipped')
+          INTO newly, skips FROM moved;
         queued := queued || newly;
-        news := news || queued_news(newly);
-
-        IF broken_positions IS NOT NULL THEN
-            WITH skipped AS (
-                UPDATE stages AS s
-                   SET status = 'skipped', finished_at = moment, propagated = s.dependents = 0,
-                       error = jsonb_build_object('code', 'dependency_' || b.status, 'stage', b.name,
-                                                  'message', format('Its dependency %s was not completed.', b.name))
-                  FROM (SELECT DISTINCT ON (d.pipeline_id, d.stage) d.pipeline_id, d.stage, x.name, x.status
-                          FROM unnest(broken_pipelines, broken_positions) AS c (pipeline_id, position)
-                          JOIN stages AS x ON x.pipeline_id = c.pipeline_id AND x.position = c.position
-                          JOIN dependencies AS d ON d.pipeline_id = c.pipeline_id AND d.depends_on = c.position
-                         ORDER BY d.pipeline_id, d.stage, x.position) AS b
-                 WHERE s.pipeline_id = b.pipeline_id AND s.position = b.stage AND s.status = 'pending'
-                RETURNING s.pipeline_id, s.name, s.uuid, s.error
-            )
-            SELECT array_agg(ROW (pipeline_id, 'stage.skipped', name,
-                                  json_build_object('task_id', uuid, 'error', error))::new_event)
-              INTO skips FROM skipped;
-            news := news || skips;
-        ELSE
-            EXIT; -- without a skip nothing new has ended
-        END IF;
+        news := news || queued_news(newly) || skips;
+        EXIT WHEN skips IS NULL; -- nothing new has ended
     END LOOP;
 
     WITH due AS (
         UPDATE stages AS s
-           SET status = 'queued', queued_at = moment, retry_at = NULL, dispatch_token = s.dispatch_token + 1
+           SET status = 'queued', queued_at = moment, retry_at = NULL, dispatch_token = s.dispatch_token + 1,
+               give_up_at = give_up_at(moment, s.queue_timeout_s, s.expires_at)
          WHERE s.pipeline_id = ANY (locked) AND s.status = 'retrying' AND s.retry_at <= moment
         RETURNING s.pipeline_id, s.position,
             ROW (s.pipeline_id, s.name, s.uuid, s.dispatch_token, s.task, s.queue, s.slot)::queued_stage AS stage
@@ -611,6 +716,27 @@ BEGIN
         'more', CASE WHEN handled >= batch THEN to_json(locked) ELSE '[]' END,
         'locked', (SELECT coalesce(json_agg(i), '[]') FROM unnest(ids) AS i WHERE i <> ALL (locked)));
 END $$;
+
+CREATE FUNCTION due_pipelines(batch integer) RETURNS SETOF bigint LANGUAGE sql STABLE AS $$
+-- The pipelines with a stage whose next attempt is due, or that has waited too long for one.
+    (SELECT s.pipeline_id FROM stages AS s WHERE s.status = 'retrying' AND s.retry_at <= clock_timestamp()
+      ORDER BY s.retry_at LIMIT batch)
+    UNION
+    (SELECT s.pipeline_id FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id AND p.status = 'running'
+      WHERE s.give_up_at <= clock_timestamp() AND s.queue <> ALL (paused_queues()) ORDER BY s.give_up_at LIMIT batch)
+$$;
+
+CREATE FUNCTION releasable_pipelines(batch integer) RETURNS SETOF bigint LANGUAGE sql STABLE AS $$
+-- What the sweep has to look at: live pipelines with ended stages whose dependents were not told, with retries that
+-- are due, with stages that have waited too long, or with nothing left to wait for. Each is an index of live rows only.
+    SELECT pipeline_id FROM (
+        (SELECT s.pipeline_id FROM stages AS s WHERE s.finished_at IS NOT NULL AND NOT s.propagated LIMIT batch)
+        UNION
+        (SELECT due_pipelines(batch))
+        UNION
+        (SELECT p.id FROM pipelines AS p WHERE p.all_ended AND p.status IN ('running', 'paused', 'cancelling') LIMIT batch)
+    ) AS found (pipeline_id) LIMIT batch
+$$;
 
 -- ------------------------------------------------------------------------------------------------ verbs: cancel, pause, retry
 
@@ -635,13 +761,13 @@ BEGIN
     UPDATE pipelines SET status = 'cancelling' WHERE id = pipeline.id;
     WITH stopped AS (
         UPDATE stages AS s
-           SET status = 'cancelled', finished_at = moment, retry_at = NULL, propagated = true
+           SET status = 'cancelled', finished_at = moment, retry_at = NULL, give_up_at = NULL, propagated = true
          WHERE s.pipeline_id = pipeline.id AND s.status IN ('pending', 'queued', 'retrying')
-        RETURNING s.position, s.name, s.uuid
+        RETURNING s.position, s.name, s.uuid, s.allow_failure
     )
     SELECT ROW (pipeline.id, 'pipeline.cancelling', NULL, '{}'::json)::new_event
            || array_agg(ROW (pipeline.id, 'stage.cancelled', name,
-                             json_build_object('task_id', uuid))::new_event ORDER BY position)
+                             ended_news(json_build_object('task_id', uuid), allow_failure))::new_event ORDER BY position)
       INTO news FROM stopped;
     PERFORM append_events(news, moment);
     PERFORM settle_pipelines(ARRAY[pipeline.id], moment);
@@ -650,9 +776,10 @@ END $$;
 
 CREATE FUNCTION pause_pipeline(target uuid, pause boolean) RETURNS json LANGUAGE plpgsql AS $$
 -- running ⇄ paused. Claims and dispatch look at the status; releases go on, and what runs may finish. A resume dispatches
--- all that is queued again.
+-- all that is queued again, and gives what waits the time back that it could not have started in.
 DECLARE
     pipeline pipelines;
+    moment timestamptz;
 BEGIN
     PERFORM set_config('lock_timeout', '2s', true);
     SELECT * INTO pipeline FROM pipelines WHERE uuid = target FOR NO KEY UPDATE;
@@ -661,24 +788,46 @@ BEGIN
     ELSIF pipeline.status <> (CASE WHEN pause THEN 'running' ELSE 'paused' END) THEN
         RETURN json_build_object('refused', pipeline.status);
     END IF;
-    UPDATE pipelines SET status = CASE WHEN pause THEN 'paused' ELSE 'running' END WHERE id = pipeline.id;
+    moment := clock_timestamp();
+    UPDATE pipelines SET status = CASE WHEN pause THEN 'paused' ELSE 'running' END,
+                         paused_at = CASE WHEN pause THEN moment END WHERE id = pipeline.id;
+    UPDATE stages AS s SET give_up_at = s.give_up_at + (moment - greatest(coalesce(pipeline.paused_at, moment), s.queued_at))
+     WHERE NOT pause AND s.pipeline_id = pipeline.id AND s.give_up_at IS NOT NULL;
     PERFORM append_events(ARRAY[ROW (pipeline.id, CASE WHEN pause THEN 'pipeline.paused' ELSE 'pipeline.resumed' END,
-                                     NULL, '{}'::json)::new_event], clock_timestamp());
+                                     NULL, '{}'::json)::new_event], moment);
     RETURN json_build_object('hints', hints(ARRAY[pipeline.id], false), 'queued', (
         SELECT coalesce(json_agg(json_build_object(
                    'stage', s.uuid, 'dispatch_token', s.dispatch_token, 'task', s.task, 'queue', s.queue,
                    'slot', s.slot, 'priority', pipeline.priority, 'queued_at', s.queued_at)), '[]')
-          FROM stages AS s WHERE NOT pause AND s.pipeline_id = pipeline.id AND s.status = 'queued'));
+          FROM stages AS s
+         WHERE NOT pause AND s.pipeline_id = pipeline.id AND s.status = 'queued' AND s.queue <> ALL (paused_queues())));
 END $$;
 
-CREATE FUNCTION retry_pipeline(target uuid) RETURNS json LANGUAGE plpgsql AS $$
--- failed | cancelled → running. Settles first, because the last completion may not have been followed up. Completed
--- stages are kept; all others begin again with a fresh budget, their attempts counted on. What each of them waits for is
--- counted anew, whether or not a release had told it, so the kept stages have nothing left to tell.
+CREATE FUNCTION stages_to_retry(pipeline bigint, only_stage integer) RETURNS integer[] LANGUAGE sql STABLE AS $$
+-- The positions that begin again in a retry: all that failed or were cancelled, or the one that is asked for; and whatever
+-- waits for one of them, because it was skipped, or because what it did on account of the failure is to be done anew.
+    WITH RECURSIVE chosen (position) AS (
+        SELECT s.position FROM stages AS s
+         WHERE s.pipeline_id = stages_to_retry.pipeline AND s.status IN ('failed', 'cancelled')
+           AND s.position = coalesce(only_stage, s.position)
+        UNION
+        SELECT d.stage FROM chosen AS c
+          JOIN dependencies AS d ON d.pipeline_id = stages_to_retry.pipeline AND d.depends_on = c.position
+    )
+    SELECT coalesce(array_agg(position), '{}') FROM chosen
+$$;
+
+CREATE FUNCTION retry_pipeline(target uuid, only_stage uuid) RETURNS json LANGUAGE plpgsql AS $$
+-- failed | cancelled → running, for the whole pipeline or one of its stages. Settles first, because the last completion may
+-- not have been followed up. What stages_to_retry names begins again with a fresh budget, its attempts counted on; all
+-- else is kept and, by the release at the end, tells those that begin again once more.
 DECLARE
     pipeline pipelines;
+    stage stages;
     moment timestamptz;
+    chosen integer[];
     queued queued_stage[];
+    released json;
 BEGIN
     PERFORM set_config('lock_timeout', '2s', true);
     SELECT * INTO pipeline FROM pipelines WHERE uuid = target FOR NO KEY UPDATE;
@@ -691,23 +840,112 @@ BEGIN
     IF pipeline.status NOT IN ('failed', 'cancelled') THEN
         RETURN json_build_object('refused', pipeline.status);
     END IF;
-    UPDATE stages AS s SET propagated = true WHERE s.pipeline_id = pipeline.id AND s.status = 'completed';
+    IF only_stage IS NOT NULL THEN
+        SELECT * INTO stage FROM stages WHERE uuid = only_stage AND pipeline_id = pipeline.id;
+        IF stage.status NOT IN ('failed', 'cancelled') THEN
+            RETURN json_build_object('refused', stage.status);
+        END IF;
+    END IF;
+    chosen := stages_to_retry(pipeline.id, stage.position);
+    UPDATE stages AS s SET propagated = s.dependents = 0
+     WHERE s.pipeline_id = pipeline.id AND s.position <> ALL (chosen);
     UPDATE stages AS s
        SET status = 'pending', propagated = false, failures = 0, losses = 0, cancel_asked = false, worker_id = NULL,
-           progress = NULL, error = NULL, diagnosis = NULL, queued_at = NULL, started_at = NULL, finished_at = NULL,
-           unmet = (SELECT count(*) FROM dependencies AS d
-                      JOIN stages AS o ON o.pipeline_id = d.pipeline_id AND o.position = d.depends_on
-                     WHERE d.pipeline_id = s.pipeline_id AND d.stage = s.position AND o.status <> 'completed')
-     WHERE s.pipeline_id = pipeline.id AND s.status <> 'completed';
+           progress = NULL, result = NULL, error = NULL, diagnosis = NULL, queued_at = NULL, expires_at = NULL,
+           started_at = NULL, finished_at = NULL,
+           unmet = (SELECT count(*) FROM dependencies AS d WHERE d.pipeline_id = s.pipeline_id AND d.stage = s.position)
+     WHERE s.pipeline_id = pipeline.id AND s.position = ANY (chosen);
     UPDATE pipelines AS p
        SET status = 'running', started_at = coalesce(p.started_at, moment), finished_at = NULL, error = NULL,
-           broken_stages = 0,
-           open_stages = (SELECT count(*) FROM stages AS s WHERE s.pipeline_id = p.id AND s.status = 'pending')
+           open_stages = cardinality(chosen),
+           broken_stages = (SELECT count(*) FROM stages AS s
+                             WHERE s.pipeline_id = p.id AND s.status IN ('failed', 'cancelled') AND NOT s.allow_failure)
      WHERE p.id = pipeline.id;
     queued := queue_roots(pipeline.id, moment);
-    PERFORM append_events(ARRAY[ROW (pipeline.id, 'pipeline.started', NULL, json_build_object('retry', true))::new_event]
-                          || queued_news(queued), moment);
-    RETURN json_build_object('hints', hints(ARRAY[pipeline.id], false), 'queued', to_dispatch(queued, moment));
+    PERFORM append_events(ARRAY[ROW (pipeline.id, 'pipeline.started', NULL, json_build_object(
+                              'retry', true, 'stages', (SELECT coalesce(json_agg(s.name ORDER BY s.position), '[]') FROM stages AS s
+                                                         WHERE s.pipeline_id = pipeline.id AND s.position = ANY (chosen)
+                          )))::new_event] || queued_news(queued), moment);
+    released := release_pipelines(ARRAY[pipeline.id], pipeline.stage_count, true);
+    RETURN json_build_object(
+        'hints', hints(ARRAY[pipeline.id], false),
+        'queued', (to_dispatch(queued, moment)::jsonb || (released ->> 'queued')::jsonb)::json);
+END $$;
+
+CREATE FUNCTION cancel_stage(target uuid) RETURNS json LANGUAGE plpgsql AS $$
+-- Cancels one stage: at once if it waits, by its worker if it runs. A second call changes nothing. What depends on it is
+-- told by the next release.
+DECLARE
+    pipeline pipelines;
+    stage stages;
+    moment timestamptz;
+BEGIN
+    PERFORM set_config('lock_timeout', '2s', true);
+    SELECT * INTO pipeline FROM pipelines WHERE id = (SELECT s.pipeline_id FROM stages AS s WHERE s.uuid = target)
+       FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    SELECT * INTO stage FROM stages WHERE uuid = target;
+    IF stage.finished_at IS NOT NULL THEN
+        RETURN json_build_object('refused', stage.status);
+    ELSIF pipeline.status = 'pending' THEN
+        RETURN json_build_object('refused', 'pending');
+    ELSIF stage.status = 'running' THEN
+        UPDATE stages SET cancel_asked = true WHERE uuid = target AND NOT cancel_asked;
+        RETURN json_build_object('hints', '[]'::json, 'queued', '[]'::json);
+    END IF;
+    moment := clock_timestamp();
+    UPDATE stages AS s
+       SET status = 'cancelled', finished_at = moment, retry_at = NULL, give_up_at = NULL, propagated = s.dependents = 0
+     WHERE s.uuid = target;
+    PERFORM append_events(ARRAY[ROW (pipeline.id, 'stage.cancelled', stage.name, ended_news(json_build_object(
+        'task_id', stage.uuid), stage.allow_failure))::new_event], moment);
+    RETURN json_build_object('hints', hints(ARRAY[pipeline.id], true), 'queued', '[]'::json);
+END $$;
+
+CREATE FUNCTION purge_pipelines(ids bigint[], of_queue text, wait boolean) RETURNS json LANGUAGE plpgsql AS $$
+-- Cancels what is queued in these pipelines, on one queue or on any; what runs goes on.
+DECLARE
+    locked bigint[] := lock_pipelines(ids, wait);
+    moment timestamptz := clock_timestamp();
+    news new_event[];
+BEGIN
+    WITH purged AS (
+        UPDATE stages AS s
+           SET status = 'cancelled', finished_at = moment, give_up_at = NULL, propagated = s.dependents = 0
+         WHERE s.pipeline_id = ANY (locked) AND s.status = 'queued' AND s.queue = coalesce(of_queue, s.queue)
+        RETURNING s.pipeline_id, s.position, s.name, s.uuid, s.allow_failure
+    )
+    SELECT array_agg(ROW (pipeline_id, 'stage.cancelled', name, ended_news(json_build_object(
+               'task_id', uuid), allow_failure))::new_event ORDER BY pipeline_id, position) INTO news FROM purged;
+    PERFORM append_events(news, moment);
+    RETURN json_build_object(
+        'purged', coalesce(cardinality(news), 0),
+        'hints', hints(ARRAY(SELECT DISTINCT n.pipeline_id FROM unnest(news) AS n), true),
+        'locked', (SELECT coalesce(json_agg(i), '[]') FROM unnest(ids) AS i WHERE i <> ALL (locked)));
+END $$;
+
+CREATE FUNCTION pause_queue(target text, pause boolean) RETURNS boolean LANGUAGE plpgsql AS $$
+-- Holds back, or lets go, the stages of a queue; false if there is no such queue. A claim that is under way just now may
+-- still start. What waits gets the time back that it could not have started in; whoever has a stage locked is starting
+-- or ending it, so those are left out, and nobody is waited for.
+DECLARE
+    moment timestamptz := clock_timestamp();
+    since timestamptz;
+BEGIN
+    SELECT paused_at INTO since FROM queues WHERE name = target FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    IF NOT pause AND since IS NOT NULL THEN
+        UPDATE stages AS s SET give_up_at = s.give_up_at + (moment - greatest(since, s.queued_at))
+          FROM (SELECT pipeline_id, position FROM stages
+                 WHERE give_up_at IS NOT NULL AND queue = target FOR NO KEY UPDATE SKIP LOCKED) AS w
+         WHERE s.pipeline_id = w.pipeline_id AND s.position = w.position;
+    END IF;
+    UPDATE queues SET paused_at = CASE WHEN pause THEN coalesce(paused_at, moment) END WHERE name = target;
+    RETURN true;
 END $$;
 
 CREATE FUNCTION delete_pipeline(target uuid) RETURNS text LANGUAGE plpgsql AS $$
@@ -735,10 +973,13 @@ CREATE FUNCTION beat_worker(worker uuid, lease_timeout_s double precision, held 
 -- lease tokens that are held, and to be stopped. `fenced`: held, but no longer the worker's. `strangers`: the worker's for a whole lease,
 -- but not held, so a claim whose answer got lost; the worker hands them back.
 DECLARE
-    moment timestamptz := clock_timestamp();
+    moment timestamptz;
 BEGIN
     -- A beat lost in a crash of Postgres costs a fraction of a lease, so it need not wait for the disk.
     PERFORM set_config('synchronous_commit', 'off', true);
+    -- Locked before the clock is read: of two beats at once the one that waited must not set the lease back.
+    PERFORM FROM workers WHERE id = worker AND state IN ('live', 'draining') FOR NO KEY UPDATE;
+    moment := clock_timestamp();
     UPDATE workers SET heartbeat_at = moment, lease_expires_at = moment + lease_timeout_s * interval '1 second'
      WHERE id = worker AND state IN ('live', 'draining');
     IF NOT FOUND THEN
@@ -776,9 +1017,10 @@ BEGIN
     RETURN expired;
 END $$;
 
--- The hot functions must cost the same on an empty, a fresh and a huge table. Left to itself the planner may judge by
--- statistics from before the tables grew, and scan them whole. Every statement above is a walk along an index from a
--- batch that is small in comparison, so that is what it is told: no scans, and one plan for good.
+-- The hot functions, and what the sweep asks again and again, must cost the same on an empty, a fresh and a huge table.
+-- Left to itself the planner may judge by statistics from before the tables grew, and scan them whole. Every statement
+-- of them is a walk along an index from a batch that is small in comparison, so that is what it is told: no scans, and
+-- one plan for good.
 DO $$
 DECLARE
     hot text;
@@ -786,9 +1028,11 @@ DECLARE
 BEGIN
     FOREACH hot IN ARRAY ARRAY[
         'create_pipeline(jsonb, integer[], integer[])', 'start_pipeline(uuid)', 'cancel_pipeline(uuid)',
-        'pause_pipeline(uuid, boolean)', 'retry_pipeline(uuid)',
+        'pause_pipeline(uuid, boolean)', 'retry_pipeline(uuid, uuid)', 'stages_to_retry(bigint, integer)',
+        'cancel_stage(uuid)', 'purge_pipelines(bigint[], text, boolean)', 'expire_stages(bigint[], timestamptz)',
         'claim_stages(uuid, uuid[], integer[], uuid[], boolean)', 'complete_stages(jsonb, boolean)',
-        'release_pipelines(bigint[], integer, boolean)', 'beat_worker(uuid, double precision, jsonb)']
+        'release_pipelines(bigint[], integer, boolean)', 'beat_worker(uuid, double precision, jsonb)',
+        'releasable_pipelines(integer)', 'due_pipelines(integer)']
     LOOP
         FOREACH setting IN ARRAY ARRAY['enable_seqscan TO off', 'plan_cache_mode TO force_generic_plan']
         LOOP

@@ -57,7 +57,8 @@ BEGIN
       FROM (SELECT pipeline_id, max(seq) AS last_seq,
                    count(*) FILTER (WHERE type IN ('stage.completed', 'stage.failed', 'stage.skipped',
                                                    'stage.cancelled')) AS ended,
-                   count(*) FILTER (WHERE type IN ('stage.failed', 'stage.cancelled')) AS broken
+                   count(*) FILTER (WHERE type IN ('stage.failed', 'stage.cancelled')
+                                      AND data ->> 'allowed' IS NULL) AS broken
               FROM numbered GROUP BY pipeline_id) AS n
      WHERE p.id = n.pipeline_id;
 END $$;
@@ -75,10 +76,13 @@ CREATE FUNCTION public.beat_worker(worker uuid, lease_timeout_s double precision
 -- lease tokens that are held, and to be stopped. `fenced`: held, but no longer the worker's. `strangers`: the worker's for a whole lease,
 -- but not held, so a claim whose answer got lost; the worker hands them back.
 DECLARE
-    moment timestamptz := clock_timestamp();
+    moment timestamptz;
 BEGIN
     -- A beat lost in a crash of Postgres costs a fraction of a lease, so it need not wait for the disk.
     PERFORM set_config('synchronous_commit', 'off', true);
+    -- Locked before the clock is read: of two beats at once the one that waited must not set the lease back.
+    PERFORM FROM workers WHERE id = worker AND state IN ('live', 'draining') FOR NO KEY UPDATE;
+    moment := clock_timestamp();
     UPDATE workers SET heartbeat_at = moment, lease_expires_at = moment + lease_timeout_s * interval '1 second'
      WHERE id = worker AND state IN ('live', 'draining');
     IF NOT FOUND THEN
@@ -130,17 +134,57 @@ BEGIN
     UPDATE pipelines SET status = 'cancelling' WHERE id = pipeline.id;
     WITH stopped AS (
         UPDATE stages AS s
-           SET status = 'cancelled', finished_at = moment, retry_at = NULL, propagated = true
+           SET status = 'cancelled', finished_at = moment, retry_at = NULL, give_up_at = NULL, propagated = true
          WHERE s.pipeline_id = pipeline.id AND s.status IN ('pending', 'queued', 'retrying')
-        RETURNING s.position, s.name, s.uuid
+        RETURNING s.position, s.name, s.uuid, s.allow_failure
     )
     SELECT ROW (pipeline.id, 'pipeline.cancelling', NULL, '{}'::json)::new_event
            || array_agg(ROW (pipeline.id, 'stage.cancelled', name,
-                             json_build_object('task_id', uuid))::new_event ORDER BY position)
+                             ended_news(json_build_object('task_id', uuid), allow_failure))::new_event ORDER BY position)
       INTO news FROM stopped;
     PERFORM append_events(news, moment);
     PERFORM settle_pipelines(ARRAY[pipeline.id], moment);
     RETURN json_build_object('hints', hints(ARRAY[pipeline.id], false), 'queued', '[]'::json);
+END $$;
+
+--
+-- Name: cancel_stage(uuid); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.cancel_stage(target uuid) RETURNS json
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+-- Cancels one stage: at once if it waits, by its worker if it runs. A second call changes nothing. What depends on it is
+-- told by the next release.
+DECLARE
+    pipeline pipelines;
+    stage stages;
+    moment timestamptz;
+BEGIN
+    PERFORM set_config('lock_timeout', '2s', true);
+    SELECT * INTO pipeline FROM pipelines WHERE id = (SELECT s.pipeline_id FROM stages AS s WHERE s.uuid = target)
+       FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    SELECT * INTO stage FROM stages WHERE uuid = target;
+    IF stage.finished_at IS NOT NULL THEN
+        RETURN json_build_object('refused', stage.status);
+    ELSIF pipeline.status = 'pending' THEN
+        RETURN json_build_object('refused', 'pending');
+    ELSIF stage.status = 'running' THEN
+        UPDATE stages SET cancel_asked = true WHERE uuid = target AND NOT cancel_asked;
+        RETURN json_build_object('hints', '[]'::json, 'queued', '[]'::json);
+    END IF;
+    moment := clock_timestamp();
+    UPDATE stages AS s
+       SET status = 'cancelled', finished_at = moment, retry_at = NULL, give_up_at = NULL, propagated = s.dependents = 0
+     WHERE s.uuid = target;
+    PERFORM append_events(ARRAY[ROW (pipeline.id, 'stage.cancelled', stage.name, ended_news(json_build_object(
+        'task_id', stage.uuid), stage.allow_failure))::new_event], moment);
+    RETURN json_build_object('hints', hints(ARRAY[pipeline.id], true), 'queued', '[]'::json);
 END $$;
 
 --
@@ -153,10 +197,12 @@ CREATE FUNCTION public.claim_stages(worker uuid, wanted uuid[], dispatch_tokens 
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 -- queued → running, one attempt each, for the stages that are still queued under that dispatch token, in pipelines that
--- are still running, by a worker whose lease still holds. Repeated with the same lease token it gives the same answer.
+-- are still running and queues that are not paused, by a worker whose lease still holds. Repeated with the same lease
+-- token it gives the same answer.
 DECLARE
     locked bigint[];
     open_pipelines bigint[];
+    paused text[] := paused_queues();
     moment timestamptz;
     news new_event[];
 BEGIN
@@ -170,9 +216,10 @@ BEGIN
     WITH started AS (
         UPDATE stages AS s
            SET status = 'running', attempt = s.attempt + 1, worker_id = worker, started_at = moment, progress = NULL,
+               give_up_at = NULL,
                lease_token = lease_tokens[array_position(wanted, s.uuid)]
          WHERE s.uuid = ANY (wanted) AND s.pipeline_id + 0 = ANY (open_pipelines) AND s.status || '' = 'queued'
-           AND s.dispatch_token = dispatch_tokens[array_position(wanted, s.uuid)]
+           AND s.dispatch_token = dispatch_tokens[array_position(wanted, s.uuid)] AND s.queue || '' <> ALL (paused)
         RETURNING s.pipeline_id, s.position, s.name, s.uuid, s.attempt, s.lease_token
     ), recorded AS (
         INSERT INTO attempts (pipeline_id, position, attempt, lease_token, worker_id, started_at)
@@ -188,8 +235,9 @@ BEGIN
                        'stage', s.uuid, 'attempt', s.attempt, 'lease_token', s.lease_token, 'pipeline', p.uuid,
                        'pipeline_name', p.name, 'name', s.name, 'task', s.task, 'params', s.params,
                        'references', s."references", 'max_retries', s.max_retries, 'failures', s.failures,
-                       'retry_delay_s', s.retry_delay_s, 'timeout_s', s.timeout_s,
-                       'started_at', extract(epoch FROM s.started_at),
+                       'retry_delay_s', s.retry_delay_s, 'retry_backoff', s.retry_backoff,
+                       'retry_delay_max_s', s.retry_delay_max_s, 'timeout_s', s.timeout_s,
+                       'started_at', extract(epoch FROM s.started_at), 'expires_at', extract(epoch FROM s.expires_at),
                        'resume_from', CASE WHEN s.attempt > 1 THEN resume_point(s.pipeline_id, s.position) END))
                        FILTER (WHERE s.status = 'running' AND s.pipeline_id = ANY (locked)
                                  AND s.lease_token = lease_tokens[array_position(wanted, s.uuid)]), '[]'),
@@ -239,13 +287,14 @@ BEGIN
                failures = s.failures + (d.costs_retry AND d.outcome IN ('failed', 'timed_out'))::integer,
                losses = CASE WHEN d.outcome = 'lost' THEN s.losses + 1 WHEN d.costs_retry THEN 0 ELSE s.losses END,
                retry_at = CASE WHEN d.status = 'retrying' THEN moment + d.retry_delay_s * interval '1 second' END,
+               give_up_at = CASE WHEN d.status = 'retrying' THEN s.expires_at END,
                finished_at = CASE WHEN d.status <> 'retrying' THEN moment END,
                propagated = d.status <> 'retrying' AND s.dependents = 0
           FROM decided AS d
          WHERE s.uuid = d.stage AND s.uuid = ANY (ended_stages) AND s.status || '' = 'running' AND s.attempt = d.attempt
            AND s.lease_token = d.lease_token
         RETURNING s.pipeline_id, s.position, s.name, s.uuid, s.attempt, s.status, s.error, s.retry_at,
-                  d.outcome, d.error AS why
+                  d.outcome, d.error AS why, s.allow_failure
     ), recorded AS (
         UPDATE attempts AS a SET outcome = e.outcome, error = e.why, finished_at = moment FROM ended AS e
          WHERE a.pipeline_id = e.pipeline_id AND a.position = e.position AND a.attempt = e.attempt
@@ -254,7 +303,8 @@ BEGIN
                WHEN 'completed' THEN json_build_object('task_id', uuid, 'attempt', attempt)
                WHEN 'retrying' THEN json_build_object('task_id', uuid, 'attempt', attempt, 'outcome', outcome,
                                                       'error', error, 'retry_at', retry_at)
-               ELSE json_build_object('task_id', uuid, 'attempt', attempt, 'outcome', outcome, 'error', error)
+               ELSE ended_news(json_build_object('task_id', uuid, 'attempt', attempt, 'outcome', outcome,
+                                                 'error', error), allow_failure)
                END)::new_event)
       INTO news FROM ended;
     PERFORM append_events(news, moment);
@@ -291,6 +341,67 @@ BEGIN
 END $$;
 
 --
+-- Name: count_ends(integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.count_ends(batch integer) RETURNS json
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+-- Adds the ends of stages to the statistics, each exactly once: the cursor moves in the same transaction, and only over
+-- places where nothing can be added any more (0002). Whoever comes while another counts has nothing to do. Returns how
+-- many ends were `counted`, and whether there is `more`: about `batch` events are looked at.
+DECLARE
+    was stats_cursor;
+    moment timestamptz := clock_timestamp();
+    settled bigint;
+    stop bigint;
+    counted integer;
+BEGIN
+    -- What a crash of Postgres loses is counted again, so this need not wait for the disk.
+    PERFORM set_config('synchronous_commit', 'off', true);
+    SELECT * INTO was FROM stats_cursor FOR UPDATE SKIP LOCKED;
+    settled := settled_place(); -- after the lock, so not below where the one before has stopped
+    IF NOT FOUND OR was.place >= settled THEN
+        RETURN json_build_object('counted', 0, 'more', false);
+    END IF;
+    -- Places are not divided: a batch ends before the one that it would have to leave in the middle, unless that is all.
+    SELECT greatest(e.place, was.place + 1) INTO stop
+      FROM events AS e WHERE e.place >= was.place AND e.place < settled ORDER BY e.place OFFSET batch LIMIT 1;
+    stop := coalesce(stop, settled);
+
+    WITH ended AS MATERIALIZED (
+        SELECT p.project, s.task, s.queue, substr(e.type, 7) AS status, date_trunc('minute', e."time") AS minute,
+               extract(epoch FROM a.finished_at - a.started_at)::double precision AS duration_s
+          FROM events AS e
+          JOIN pipelines AS p ON p.id = e.pipeline_id
+          JOIN stages AS s ON s.uuid = (e.data ->> 'task_id')::uuid
+          LEFT JOIN attempts AS a ON a.pipeline_id = s.pipeline_id AND a.position = s.position
+                                 AND a.attempt = (e.data ->> 'attempt')::integer AND a.finished_at = e."time"
+         WHERE e.place >= was.place AND e.place < stop AND e."time" >= was.since
+           AND e.type IN ('stage.completed', 'stage.failed', 'stage.skipped', 'stage.cancelled')
+    ), totals AS (
+        INSERT INTO stats_totals AS t (project, task, queue, status, count)
+        SELECT project, task, queue, status, count(*) FROM ended GROUP BY project, task, queue, status
+            ON CONFLICT (project, task, queue, status) DO UPDATE SET count = t.count + excluded.count
+    ), minutes AS (
+        INSERT INTO stats_minutes AS m (minute, project, task, status, bucket, count, duration_s, longest_s)
+        SELECT minute, project, task, status,
+               CASE WHEN duration_s IS NOT NULL THEN floor(4 / ln(2) * ln(greatest(duration_s, 0.001))) END AS bucket,
+               count(*), coalesce(sum(duration_s), 0), coalesce(max(duration_s), 0)
+          FROM ended WHERE status IN ('completed', 'failed') GROUP BY minute, project, task, status, bucket
+            ON CONFLICT (minute, project, task, status, bucket) DO UPDATE
+               SET count = m.count + excluded.count, duration_s = m.duration_s + excluded.duration_s,
+                   longest_s = greatest(m.longest_s, excluded.longest_s)
+    )
+    SELECT count(*) INTO counted FROM ended;
+    DELETE FROM stats_minutes WHERE minute < moment - interval '1 day';
+    UPDATE stats_cursor SET place = stop, counted_at = moment;
+    RETURN json_build_object('counted', counted, 'more', stop < settled);
+END $$;
+
+--
 -- Name: create_pipeline(jsonb, integer[], integer[]); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -314,13 +425,17 @@ BEGIN
             moment, CASE WHEN starts THEN moment END)
     RETURNING id INTO pipeline;
     INSERT INTO stages (pipeline_id, position, uuid, name, task, queue, slot, params, "references", max_retries,
-                        retry_delay_s, timeout_s, unmet, dependents)
+                        retry_delay_s, retry_backoff, retry_delay_max_s, timeout_s, queue_timeout_s, total_timeout_s,
+                        trigger_rule, allow_failure, unmet, dependents)
     SELECT pipeline, s.position, s.uuid, s.name, s.task, s.queue, s.slot, s.params, s."references", s.max_retries,
-           s.retry_delay_s, s.timeout_s, s.unmet, s.dependents
+           s.retry_delay_s, s.retry_backoff, s.retry_delay_max_s, s.timeout_s, s.queue_timeout_s, s.total_timeout_s,
+           s.trigger_rule, s.allow_failure, s.unmet, s.dependents
       FROM jsonb_to_recordset(spec -> 'stages') AS s (
                position integer, uuid uuid, name text, task text, queue text, slot text, params jsonb,
-               "references" jsonb, max_retries smallint, retry_delay_s double precision, timeout_s double precision,
-               unmet integer, dependents integer);
+               "references" jsonb, max_retries smallint, retry_delay_s double precision,
+               retry_backoff double precision, retry_delay_max_s double precision, timeout_s double precision,
+               queue_timeout_s double precision, total_timeout_s double precision, trigger_rule text,
+               allow_failure boolean, unmet integer, dependents integer);
     INSERT INTO dependencies (pipeline_id, depends_on, stage)
     SELECT pipeline, e.depends_on, e.stage FROM unnest(edges_from, edges_to) AS e (depends_on, stage);
 
@@ -336,11 +451,43 @@ BEGIN
 END $$;
 
 --
+-- Name: create_pipeline_once(text, bytea, double precision, jsonb, integer[], integer[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.create_pipeline_once(client_key text, request_fingerprint bytea, kept_s double precision, spec jsonb, edges_from integer[], edges_to integer[]) RETURNS json
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+-- Stores a pipeline unless its key has stored one before (`known`), both in one transaction. Of two calls at once one
+-- gets the lock; the other is told at once that its key is in flight. The lock ends with the transaction, after its row
+-- can be seen. A key that has expired is free, pruned or not.
+DECLARE
+    owner text := spec ->> 'project';
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(hashtextextended(owner || ' ' || client_key, 0)) THEN
+        RETURN json_build_object('in_flight', true);
+    END IF;
+    INSERT INTO idempotency_keys AS k (project, key, fingerprint, pipeline, expires_at)
+    VALUES (owner, client_key, request_fingerprint, (spec ->> 'uuid')::uuid,
+            clock_timestamp() + kept_s * interval '1 second')
+        ON CONFLICT (project, key) DO UPDATE
+       SET fingerprint = excluded.fingerprint, pipeline = excluded.pipeline, expires_at = excluded.expires_at
+     WHERE k.expires_at <= clock_timestamp();
+    IF NOT FOUND THEN
+        RETURN json_build_object('known', true);
+    END IF;
+    RETURN create_pipeline(spec, edges_from, edges_to);
+END $$;
+
+--
 -- Name: delete_pipeline(uuid); Type: FUNCTION; Schema: public; Owner: -
 --
 
 CREATE FUNCTION public.delete_pipeline(target uuid) RETURNS text
     LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 -- Removes a pipeline that is terminal or was never started, with all that hangs on it. Returns its status before.
 DECLARE
@@ -357,6 +504,66 @@ BEGIN
         DELETE FROM pipelines WHERE id = pipeline.id;
     END IF;
     RETURN pipeline.status;
+END $$;
+
+--
+-- Name: due_pipelines(integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.due_pipelines(batch integer) RETURNS SETOF bigint
+    LANGUAGE sql STABLE
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+-- The pipelines with a stage whose next attempt is due, or that has waited too long for one.
+    (SELECT s.pipeline_id FROM stages AS s WHERE s.status = 'retrying' AND s.retry_at <= clock_timestamp()
+      ORDER BY s.retry_at LIMIT batch)
+    UNION
+    (SELECT s.pipeline_id FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id AND p.status = 'running'
+      WHERE s.give_up_at <= clock_timestamp() AND s.queue <> ALL (paused_queues()) ORDER BY s.give_up_at LIMIT batch)
+$$;
+
+--
+-- Name: ended_news(json, boolean); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.ended_news(data json, allowed boolean) RETURNS json
+    LANGUAGE sql IMMUTABLE
+    AS $$
+-- The data of a stage.failed or stage.cancelled event; `allowed` marks those that do not break their pipeline.
+    SELECT CASE WHEN allowed THEN (data::jsonb || '{"allowed": true}')::json ELSE data END
+$$;
+
+--
+-- Name: expire_stages(bigint[], timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.expire_stages(locked bigint[], moment timestamp with time zone) RETURNS public.new_event[]
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+-- Fails the stages of running pipelines that have waited for a start for longer than they may.
+DECLARE
+    news new_event[];
+BEGIN
+    WITH expired AS (
+        UPDATE stages AS s
+           SET status = 'failed', finished_at = moment, retry_at = NULL, give_up_at = NULL, propagated = s.dependents = 0,
+               error = CASE WHEN s.expires_at <= moment
+                   THEN jsonb_build_object('code', 'total_timeout', 'message', format(
+                       'It did not end within its total timeout of %s s.', s.total_timeout_s))
+                   ELSE jsonb_build_object('code', 'queue_timeout', 'message', format(
+                       'It waited in the queue %s for longer than its queue timeout of %s s.', s.queue, s.queue_timeout_s))
+                   END
+         WHERE s.pipeline_id = ANY (locked) AND s.give_up_at <= moment AND s.queue || '' <> ALL (paused_queues())
+           AND EXISTS (SELECT FROM pipelines AS p WHERE p.id = s.pipeline_id AND p.status = 'running')
+        RETURNING s.pipeline_id, s.name, s.uuid, s.attempt, s.error, s.allow_failure
+    )
+    SELECT array_agg(ROW (pipeline_id, 'stage.failed', name, ended_news(json_build_object(
+               'task_id', uuid, 'attempt', attempt, 'outcome', NULL, 'error', error), allow_failure))::new_event)
+      INTO news FROM expired;
+    RETURN news;
 END $$;
 
 --
@@ -381,6 +588,32 @@ BEGIN
 END $$;
 
 --
+-- Name: give_up_at(timestamp with time zone, double precision, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.give_up_at(queued_at timestamp with time zone, queue_timeout_s double precision, expires_at timestamp with time zone) RETURNS timestamp with time zone
+    LANGUAGE sql IMMUTABLE
+    AS $$
+-- When a stage that is queued now has waited long enough; null if it may wait for ever.
+    SELECT least(queued_at + queue_timeout_s * interval '1 second', expires_at)
+$$;
+
+--
+-- Name: has_failed_dependency(bigint, integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.has_failed_dependency(pipeline bigint, stage integer) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+-- Whether something that the stage waited for went wrong: it failed, was cancelled, or was skipped for want of its own.
+-- An any_failed stage that nobody needed has not gone wrong.
+    SELECT EXISTS (
+        SELECT FROM dependencies AS d JOIN stages AS o ON o.pipeline_id = d.pipeline_id AND o.position = d.depends_on
+         WHERE d.pipeline_id = has_failed_dependency.pipeline AND d.stage = has_failed_dependency.stage
+           AND (o.status IN ('failed', 'cancelled') OR (o.status = 'skipped' AND o.trigger_rule <> 'any_failed')))
+$$;
+
+--
 -- Name: hints(bigint[], boolean); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -394,6 +627,17 @@ CREATE FUNCTION public.hints(ids bigint[], releasable boolean) RETURNS json
 $$;
 
 --
+-- Name: is_well(text, boolean); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.is_well(status text, allow_failure boolean) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $$
+-- Whether the dependents of a stage that ended so may go on.
+    SELECT status = 'completed' OR (allow_failure AND status IN ('failed', 'cancelled'))
+$$;
+
+--
 -- Name: left_out(uuid[], bigint[]); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -404,6 +648,19 @@ CREATE FUNCTION public.left_out(wanted uuid[], locked bigint[]) RETURNS json
     SELECT coalesce(json_agg(l.stages), '[]') FROM (
         SELECT json_agg(s.uuid) AS stages FROM stages AS s
          WHERE s.uuid = ANY (wanted) AND s.pipeline_id + 0 <> ALL (locked) GROUP BY s.pipeline_id) AS l
+$$;
+
+--
+-- Name: live_counts(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.live_counts() RETURNS TABLE(status text, queue text, task text, count bigint)
+    LANGUAGE sql STABLE
+    SET enable_seqscan TO 'off'
+    AS $$
+-- How many stages there are of each status that is not terminal.
+    SELECT s.status, s.queue, s.task, count(*) FROM stages AS s
+     WHERE s.status IN ('pending', 'queued', 'running', 'retrying') GROUP BY s.status, s.queue, s.task
 $$;
 
 --
@@ -445,6 +702,40 @@ CREATE FUNCTION public.next_place() RETURNS bigint
 $$;
 
 --
+-- Name: patch_pipeline(uuid, jsonb); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.patch_pipeline(target uuid, changes jsonb) RETURNS json
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+-- Changes what is for people (name, description, labels), in any state, and the priority; what `changes` does not have
+-- stays. If the priority is another one, the queued stages are named, so that their jobs get their new places.
+DECLARE
+    pipeline pipelines;
+BEGIN
+    PERFORM set_config('lock_timeout', '2s', true);
+    SELECT * INTO pipeline FROM pipelines WHERE uuid = target FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    UPDATE pipelines
+       SET name = coalesce(changes ->> 'name', name),
+           description = coalesce(changes ->> 'description', description),
+           labels = coalesce(changes -> 'labels', labels),
+           priority = coalesce((changes ->> 'priority')::smallint, priority)
+     WHERE id = pipeline.id AND changes <> '{}';
+    RETURN json_build_object('queued', (
+        SELECT coalesce(json_agg(job), '[]')
+          FROM stages AS s CROSS JOIN LATERAL json_array_elements(to_dispatch(ARRAY[
+                   ROW (s.pipeline_id, s.name, s.uuid, s.dispatch_token, s.task, s.queue, s.slot)::queued_stage],
+                   s.queued_at)) AS job
+         WHERE s.pipeline_id = pipeline.id AND s.status || '' = 'queued'
+           AND (changes ->> 'priority')::smallint <> pipeline.priority));
+END $$;
+
+--
 -- Name: pause_pipeline(uuid, boolean); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -454,9 +745,10 @@ CREATE FUNCTION public.pause_pipeline(target uuid, pause boolean) RETURNS json
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 -- running ⇄ paused. Claims and dispatch look at the status; releases go on, and what runs may finish. A resume dispatches
--- all that is queued again.
+-- all that is queued again, and gives what waits the time back that it could not have started in.
 DECLARE
     pipeline pipelines;
+    moment timestamptz;
 BEGIN
     PERFORM set_config('lock_timeout', '2s', true);
     SELECT * INTO pipeline FROM pipelines WHERE uuid = target FOR NO KEY UPDATE;
@@ -465,15 +757,58 @@ BEGIN
     ELSIF pipeline.status <> (CASE WHEN pause THEN 'running' ELSE 'paused' END) THEN
         RETURN json_build_object('refused', pipeline.status);
     END IF;
-    UPDATE pipelines SET status = CASE WHEN pause THEN 'paused' ELSE 'running' END WHERE id = pipeline.id;
+    moment := clock_timestamp();
+    UPDATE pipelines SET status = CASE WHEN pause THEN 'paused' ELSE 'running' END,
+                         paused_at = CASE WHEN pause THEN moment END WHERE id = pipeline.id;
+    UPDATE stages AS s SET give_up_at = s.give_up_at + (moment - greatest(coalesce(pipeline.paused_at, moment), s.queued_at))
+     WHERE NOT pause AND s.pipeline_id = pipeline.id AND s.give_up_at IS NOT NULL;
     PERFORM append_events(ARRAY[ROW (pipeline.id, CASE WHEN pause THEN 'pipeline.paused' ELSE 'pipeline.resumed' END,
-                                     NULL, '{}'::json)::new_event], clock_timestamp());
+                                     NULL, '{}'::json)::new_event], moment);
     RETURN json_build_object('hints', hints(ARRAY[pipeline.id], false), 'queued', (
         SELECT coalesce(json_agg(json_build_object(
                    'stage', s.uuid, 'dispatch_token', s.dispatch_token, 'task', s.task, 'queue', s.queue,
                    'slot', s.slot, 'priority', pipeline.priority, 'queued_at', s.queued_at)), '[]')
-          FROM stages AS s WHERE NOT pause AND s.pipeline_id = pipeline.id AND s.status = 'queued'));
+          FROM stages AS s
+         WHERE NOT pause AND s.pipeline_id = pipeline.id AND s.status = 'queued' AND s.queue <> ALL (paused_queues())));
 END $$;
+
+--
+-- Name: pause_queue(text, boolean); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.pause_queue(target text, pause boolean) RETURNS boolean
+    LANGUAGE plpgsql
+    AS $$
+-- Holds back, or lets go, the stages of a queue; false if there is no such queue. A claim that is under way just now may
+-- still start. What waits gets the time back that it could not have started in; whoever has a stage locked is starting
+-- or ending it, so those are left out, and nobody is waited for.
+DECLARE
+    moment timestamptz := clock_timestamp();
+    since timestamptz;
+BEGIN
+    SELECT paused_at INTO since FROM queues WHERE name = target FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    IF NOT pause AND since IS NOT NULL THEN
+        UPDATE stages AS s SET give_up_at = s.give_up_at + (moment - greatest(since, s.queued_at))
+          FROM (SELECT pipeline_id, position FROM stages
+                 WHERE give_up_at IS NOT NULL AND queue = target FOR NO KEY UPDATE SKIP LOCKED) AS w
+         WHERE s.pipeline_id = w.pipeline_id AND s.position = w.position;
+    END IF;
+    UPDATE queues SET paused_at = CASE WHEN pause THEN coalesce(paused_at, moment) END WHERE name = target;
+    RETURN true;
+END $$;
+
+--
+-- Name: paused_queues(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.paused_queues() RETURNS text[]
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT coalesce(array_agg(name), '{}') FROM queues WHERE paused_at IS NOT NULL
+$$;
 
 --
 -- Name: place_of(xid8); Type: FUNCTION; Schema: public; Owner: -
@@ -492,6 +827,50 @@ CREATE FUNCTION public.places_before() RETURNS bigint
     AS $$SELECT 0::bigint$$;
 
 --
+-- Name: purge_pipelines(bigint[], text, boolean); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.purge_pipelines(ids bigint[], of_queue text, wait boolean) RETURNS json
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+-- Cancels what is queued in these pipelines, on one queue or on any; what runs goes on.
+DECLARE
+    locked bigint[] := lock_pipelines(ids, wait);
+    moment timestamptz := clock_timestamp();
+    news new_event[];
+BEGIN
+    WITH purged AS (
+        UPDATE stages AS s
+           SET status = 'cancelled', finished_at = moment, give_up_at = NULL, propagated = s.dependents = 0
+         WHERE s.pipeline_id = ANY (locked) AND s.status = 'queued' AND s.queue = coalesce(of_queue, s.queue)
+        RETURNING s.pipeline_id, s.position, s.name, s.uuid, s.allow_failure
+    )
+    SELECT array_agg(ROW (pipeline_id, 'stage.cancelled', name, ended_news(json_build_object(
+               'task_id', uuid), allow_failure))::new_event ORDER BY pipeline_id, position) INTO news FROM purged;
+    PERFORM append_events(news, moment);
+    RETURN json_build_object(
+        'purged', coalesce(cardinality(news), 0),
+        'hints', hints(ARRAY(SELECT DISTINCT n.pipeline_id FROM unnest(news) AS n), true),
+        'locked', (SELECT coalesce(json_agg(i), '[]') FROM unnest(ids) AS i WHERE i <> ALL (locked)));
+END $$;
+
+--
+-- Name: queue_depths(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.queue_depths() RETURNS TABLE(queue text, queued bigint, running bigint, oldest_at timestamp with time zone)
+    LANGUAGE sql STABLE
+    SET enable_seqscan TO 'off'
+    AS $$
+-- What waits in each queue and what runs of it.
+    SELECT s.queue, count(*) FILTER (WHERE s.status = 'queued'), count(*) FILTER (WHERE s.status = 'running'),
+           min(s.queued_at) FILTER (WHERE s.status = 'queued')
+      FROM stages AS s WHERE s.status IN ('queued', 'running') GROUP BY s.queue
+$$;
+
+--
 -- Name: queue_roots(bigint, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -504,7 +883,9 @@ DECLARE
 BEGIN
     WITH roots AS (
         UPDATE stages AS s
-           SET status = 'queued', queued_at = moment, dispatch_token = s.dispatch_token + 1
+           SET status = 'queued', queued_at = moment, dispatch_token = s.dispatch_token + 1,
+               expires_at = moment + s.total_timeout_s * interval '1 second',
+               give_up_at = give_up_at(moment, s.queue_timeout_s, moment + s.total_timeout_s * interval '1 second')
          WHERE s.pipeline_id = pipeline AND s.status = 'pending' AND s.unmet = 0
         RETURNING s.position, ROW (s.pipeline_id, s.name, s.uuid, s.dispatch_token, s.task, s.queue, s.slot)::queued_stage
             AS stage
@@ -526,6 +907,26 @@ CREATE FUNCTION public.queued_news(queued public.queued_stage[]) RETURNS public.
 $$;
 
 --
+-- Name: releasable_pipelines(integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.releasable_pipelines(batch integer) RETURNS SETOF bigint
+    LANGUAGE sql STABLE
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+-- What the sweep has to look at: live pipelines with ended stages whose dependents were not told, with retries that
+-- are due, with stages that have waited too long, or with nothing left to wait for. Each is an index of live rows only.
+    SELECT pipeline_id FROM (
+        (SELECT s.pipeline_id FROM stages AS s WHERE s.finished_at IS NOT NULL AND NOT s.propagated LIMIT batch)
+        UNION
+        (SELECT due_pipelines(batch))
+        UNION
+        (SELECT p.id FROM pipelines AS p WHERE p.all_ended AND p.status IN ('running', 'paused', 'cancelling') LIMIT batch)
+    ) AS found (pipeline_id) LIMIT batch
+$$;
+
+--
 -- Name: release_pipelines(bigint[], integer, boolean); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -534,23 +935,24 @@ CREATE FUNCTION public.release_pipelines(ids bigint[], batch integer, wait boole
     SET enable_seqscan TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
--- The second act, for any set of pipelines and at any time: tells the dependents of stages that have ended, releasing
--- those that now wait for nothing and skipping those that wait in vain; queues the retries that are due; settles.
--- A pass ends after about `batch` ended stages, so that it never holds its locks for long, and names its pipelines in
--- `more` if there may be some left.
+-- The second act, for any set of pipelines and at any time: fails what has waited too long; tells the dependents of
+-- stages that have ended, releasing or skipping those that now wait for nothing; queues the retries that are due;
+-- settles. A pass ends after about `batch` ended stages, so that it never holds its locks for long, and names its
+-- pipelines in `more` if there may be some left.
+--
+-- A stage that did not go well (it was not completed, nor allowed to fail) skips the dependents that wait for
+-- all_completed at once. The other rules count every end, and decide when all dependencies have ended.
 DECLARE
     locked bigint[] := lock_pipelines(ids, wait);
     moment timestamptz := clock_timestamp();
-    completed_pipelines bigint[];
-    completed_positions integer[];
-    broken_pipelines bigint[];
-    broken_positions integer[];
+    ended_pipelines bigint[];
+    ended_positions integer[];
+    went_well boolean[];
     newly queued_stage[];
     queued queued_stage[];
-    news new_event[];
+    news new_event[] := expire_stages(locked, moment);
     skips new_event[];
     settled bigint[];
-    taken integer;
     handled integer := 0;
 BEGIN
     WHILE handled < batch LOOP
@@ -560,58 +962,58 @@ BEGIN
                      WHERE e.pipeline_id = ANY (locked) AND e.finished_at IS NOT NULL AND NOT e.propagated
                      LIMIT batch) AS t
              WHERE s.pipeline_id = t.pipeline_id AND s.position = t.position
-            RETURNING s.pipeline_id, s.position, s.status = 'completed' AS well
+            RETURNING s.pipeline_id, s.position, is_well(s.status, s.allow_failure) AS well
         )
-        SELECT count(*), array_agg(pipeline_id) FILTER (WHERE well), array_agg(position) FILTER (WHERE well),
-               array_agg(pipeline_id) FILTER (WHERE NOT well), array_agg(position) FILTER (WHERE NOT well)
-          INTO taken, completed_pipelines, completed_positions, broken_pipelines, broken_positions FROM ended;
-        EXIT WHEN taken = 0;
-        handled := handled + taken;
+        SELECT array_agg(pipeline_id), array_agg(position), array_agg(well)
+          INTO ended_pipelines, ended_positions, went_well FROM ended;
+        EXIT WHEN ended_positions IS NULL;
+        handled := handled + cardinality(ended_positions);
 
-        WITH released AS (
+        WITH told AS (
+            SELECT d.pipeline_id, d.stage, count(*) AS ended, count(*) FILTER (WHERE e.well) AS well
+              FROM unnest(ended_pipelines, ended_positions, went_well) AS e (pipeline_id, position, well)
+              JOIN dependencies AS d ON d.pipeline_id = e.pipeline_id AND d.depends_on = e.position
+             GROUP BY d.pipeline_id, d.stage
+        ), decided AS (
+            SELECT t.pipeline_id, t.stage, s.unmet - m.met AS unmet,
+                   CASE WHEN s.trigger_rule = 'all_completed' AND t.well < t.ended THEN 'skipped'
+                        WHEN s.unmet > m.met THEN 'pending'
+                        WHEN s.trigger_rule = 'any_failed' AND NOT has_failed_dependency(t.pipeline_id, t.stage)
+                        THEN 'skipped' ELSE 'queued' END AS status
+              FROM told AS t
+              JOIN stages AS s ON s.pipeline_id = t.pipeline_id AND s.position = t.stage AND s.status || '' = 'pending'
+              CROSS JOIN LATERAL (
+                  SELECT CASE s.trigger_rule WHEN 'all_completed' THEN t.well ELSE t.ended END AS met) AS m
+        ), moved AS (
             UPDATE stages AS s
-               SET unmet = s.unmet - m.met,
-                   status = CASE WHEN s.unmet = m.met THEN 'queued' ELSE s.status END,
-                   queued_at = CASE WHEN s.unmet = m.met THEN moment END,
-                   dispatch_token = s.dispatch_token + (s.unmet = m.met)::integer
-              FROM (SELECT d.pipeline_id, d.stage, count(*) AS met
-                      FROM unnest(completed_pipelines, completed_positions) AS c (pipeline_id, position)
-                      JOIN dependencies AS d ON d.pipeline_id = c.pipeline_id AND d.depends_on = c.position
-                     GROUP BY d.pipeline_id, d.stage) AS m
-             WHERE s.pipeline_id = m.pipeline_id AND s.position = m.stage AND s.status = 'pending'
-            RETURNING s.status, s.pipeline_id, s.position,
+               SET unmet = d.unmet, status = d.status,
+                   queued_at = CASE WHEN d.status = 'queued' THEN moment END,
+                   dispatch_token = s.dispatch_token + (d.status = 'queued')::integer,
+                   expires_at = CASE WHEN d.status = 'queued' THEN moment + s.total_timeout_s * interval '1 second' END,
+                   give_up_at = CASE WHEN d.status = 'queued' THEN give_up_at(
+                       moment, s.queue_timeout_s, moment + s.total_timeout_s * interval '1 second') END,
+                   finished_at = CASE WHEN d.status = 'skipped' THEN moment END,
+                   propagated = d.status = 'skipped' AND s.dependents = 0,
+                   error = CASE WHEN d.status = 'skipped' THEN why_skipped(s.pipeline_id, s.position, s.trigger_rule) END
+              FROM decided AS d
+             WHERE s.pipeline_id = d.pipeline_id AND s.position = d.stage AND s.status || '' = 'pending'
+            RETURNING s.status, s.pipeline_id, s.position, s.name, s.uuid, s.error,
                 ROW (s.pipeline_id, s.name, s.uuid, s.dispatch_token, s.task, s.queue, s.slot)::queued_stage AS stage
         )
-        SELECT array_agg(stage ORDER BY pipeline_id, position) FILTER (WHERE status = 'queued') INTO newly FROM released;
+        SELECT array_agg(stage ORDER BY pipeline_id, position) FILTER (WHERE status = 'queued'),
+               array_agg(ROW (pipeline_id, 'stage.skipped', name,
+                              json_build_object('task_id', uuid, 'error', error))::new_event
+                         ORDER BY pipeline_id, position) FILTER (WHERE status = 'skipped')
+          INTO newly, skips FROM moved;
         queued := queued || newly;
-        news := news || queued_news(newly);
-
-        IF broken_positions IS NOT NULL THEN
-            WITH skipped AS (
-                UPDATE stages AS s
-                   SET status = 'skipped', finished_at = moment, propagated = s.dependents = 0,
-                       error = jsonb_build_object('code', 'dependency_' || b.status, 'stage', b.name,
-                                                  'message', format('Its dependency %s was not completed.', b.name))
-                  FROM (SELECT DISTINCT ON (d.pipeline_id, d.stage) d.pipeline_id, d.stage, x.name, x.status
-                          FROM unnest(broken_pipelines, broken_positions) AS c (pipeline_id, position)
-                          JOIN stages AS x ON x.pipeline_id = c.pipeline_id AND x.position = c.position
-                          JOIN dependencies AS d ON d.pipeline_id = c.pipeline_id AND d.depends_on = c.position
-                         ORDER BY d.pipeline_id, d.stage, x.position) AS b
-                 WHERE s.pipeline_id = b.pipeline_id AND s.position = b.stage AND s.status = 'pending'
-                RETURNING s.pipeline_id, s.name, s.uuid, s.error
-            )
-            SELECT array_agg(ROW (pipeline_id, 'stage.skipped', name,
-                                  json_build_object('task_id', uuid, 'error', error))::new_event)
-              INTO skips FROM skipped;
-            news := news || skips;
-        ELSE
-            EXIT; -- without a skip nothing new has ended
-        END IF;
+        news := news || queued_news(newly) || skips;
+        EXIT WHEN skips IS NULL; -- nothing new has ended
     END LOOP;
 
     WITH due AS (
         UPDATE stages AS s
-           SET status = 'queued', queued_at = moment, retry_at = NULL, dispatch_token = s.dispatch_token + 1
+           SET status = 'queued', queued_at = moment, retry_at = NULL, dispatch_token = s.dispatch_token + 1,
+               give_up_at = give_up_at(moment, s.queue_timeout_s, s.expires_at)
          WHERE s.pipeline_id = ANY (locked) AND s.status = 'retrying' AND s.retry_at <= moment
         RETURNING s.pipeline_id, s.position,
             ROW (s.pipeline_id, s.name, s.uuid, s.dispatch_token, s.task, s.queue, s.slot)::queued_stage AS stage
@@ -641,21 +1043,24 @@ CREATE FUNCTION public.resume_point(pipeline bigint, stage integer) RETURNS text
 $$;
 
 --
--- Name: retry_pipeline(uuid); Type: FUNCTION; Schema: public; Owner: -
+-- Name: retry_pipeline(uuid, uuid); Type: FUNCTION; Schema: public; Owner: -
 --
 
-CREATE FUNCTION public.retry_pipeline(target uuid) RETURNS json
+CREATE FUNCTION public.retry_pipeline(target uuid, only_stage uuid) RETURNS json
     LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
--- failed | cancelled → running. Settles first, because the last completion may not have been followed up. Completed
--- stages are kept; all others begin again with a fresh budget, their attempts counted on. What each of them waits for is
--- counted anew, whether or not a release had told it, so the kept stages have nothing left to tell.
+-- failed | cancelled → running, for the whole pipeline or one of its stages. Settles first, because the last completion may
+-- not have been followed up. What stages_to_retry names begins again with a fresh budget, its attempts counted on; all
+-- else is kept and, by the release at the end, tells those that begin again once more.
 DECLARE
     pipeline pipelines;
+    stage stages;
     moment timestamptz;
+    chosen integer[];
     queued queued_stage[];
+    released json;
 BEGIN
     PERFORM set_config('lock_timeout', '2s', true);
     SELECT * INTO pipeline FROM pipelines WHERE uuid = target FOR NO KEY UPDATE;
@@ -668,23 +1073,36 @@ BEGIN
     IF pipeline.status NOT IN ('failed', 'cancelled') THEN
         RETURN json_build_object('refused', pipeline.status);
     END IF;
-    UPDATE stages AS s SET propagated = true WHERE s.pipeline_id = pipeline.id AND s.status = 'completed';
+    IF only_stage IS NOT NULL THEN
+        SELECT * INTO stage FROM stages WHERE uuid = only_stage AND pipeline_id = pipeline.id;
+        IF stage.status NOT IN ('failed', 'cancelled') THEN
+            RETURN json_build_object('refused', stage.status);
+        END IF;
+    END IF;
+    chosen := stages_to_retry(pipeline.id, stage.position);
+    UPDATE stages AS s SET propagated = s.dependents = 0
+     WHERE s.pipeline_id = pipeline.id AND s.position <> ALL (chosen);
     UPDATE stages AS s
        SET status = 'pending', propagated = false, failures = 0, losses = 0, cancel_asked = false, worker_id = NULL,
-           progress = NULL, error = NULL, diagnosis = NULL, queued_at = NULL, started_at = NULL, finished_at = NULL,
-           unmet = (SELECT count(*) FROM dependencies AS d
-                      JOIN stages AS o ON o.pipeline_id = d.pipeline_id AND o.position = d.depends_on
-                     WHERE d.pipeline_id = s.pipeline_id AND d.stage = s.position AND o.status <> 'completed')
-     WHERE s.pipeline_id = pipeline.id AND s.status <> 'completed';
+           progress = NULL, result = NULL, error = NULL, diagnosis = NULL, queued_at = NULL, expires_at = NULL,
+           started_at = NULL, finished_at = NULL,
+           unmet = (SELECT count(*) FROM dependencies AS d WHERE d.pipeline_id = s.pipeline_id AND d.stage = s.position)
+     WHERE s.pipeline_id = pipeline.id AND s.position = ANY (chosen);
     UPDATE pipelines AS p
        SET status = 'running', started_at = coalesce(p.started_at, moment), finished_at = NULL, error = NULL,
-           broken_stages = 0,
-           open_stages = (SELECT count(*) FROM stages AS s WHERE s.pipeline_id = p.id AND s.status = 'pending')
+           open_stages = cardinality(chosen),
+           broken_stages = (SELECT count(*) FROM stages AS s
+                             WHERE s.pipeline_id = p.id AND s.status IN ('failed', 'cancelled') AND NOT s.allow_failure)
      WHERE p.id = pipeline.id;
     queued := queue_roots(pipeline.id, moment);
-    PERFORM append_events(ARRAY[ROW (pipeline.id, 'pipeline.started', NULL, json_build_object('retry', true))::new_event]
-                          || queued_news(queued), moment);
-    RETURN json_build_object('hints', hints(ARRAY[pipeline.id], false), 'queued', to_dispatch(queued, moment));
+    PERFORM append_events(ARRAY[ROW (pipeline.id, 'pipeline.started', NULL, json_build_object(
+                              'retry', true, 'stages', (SELECT coalesce(json_agg(s.name ORDER BY s.position), '[]') FROM stages AS s
+                                                         WHERE s.pipeline_id = pipeline.id AND s.position = ANY (chosen)
+                          )))::new_event] || queued_news(queued), moment);
+    released := release_pipelines(ARRAY[pipeline.id], pipeline.stage_count, true);
+    RETURN json_build_object(
+        'hints', hints(ARRAY[pipeline.id], false),
+        'queued', (to_dispatch(queued, moment)::jsonb || (released ->> 'queued')::jsonb)::json);
 END $$;
 
 --
@@ -711,7 +1129,7 @@ BEGIN
                                                 coalesce(s.error ->> 'message', 'no reason was given')),
                               'error', s.error)
                      FROM stages AS s
-                    WHERE s.pipeline_id = p.id AND s.status IN ('failed', 'cancelled')
+                    WHERE s.pipeline_id = p.id AND s.status IN ('failed', 'cancelled') AND NOT s.allow_failure
                     ORDER BY s.finished_at, s.position LIMIT 1) END
          WHERE p.id = ANY (ids) AND p.open_stages = 0 AND p.status IN ('running', 'paused', 'cancelling')
         RETURNING p.id, p.status, p.error
@@ -732,6 +1150,28 @@ CREATE FUNCTION public.settled_place() RETURNS bigint
     AS $$
 -- All events below this place are visible, and no others will ever appear there.
     SELECT place_of(pg_snapshot_xmin(pg_current_snapshot()))
+$$;
+
+--
+-- Name: stages_to_retry(bigint, integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.stages_to_retry(pipeline bigint, only_stage integer) RETURNS integer[]
+    LANGUAGE sql STABLE
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+-- The positions that begin again in a retry: all that failed or were cancelled, or the one that is asked for; and whatever
+-- waits for one of them, because it was skipped, or because what it did on account of the failure is to be done anew.
+    WITH RECURSIVE chosen (position) AS (
+        SELECT s.position FROM stages AS s
+         WHERE s.pipeline_id = stages_to_retry.pipeline AND s.status IN ('failed', 'cancelled')
+           AND s.position = coalesce(only_stage, s.position)
+        UNION
+        SELECT d.stage FROM chosen AS c
+          JOIN dependencies AS d ON d.pipeline_id = stages_to_retry.pipeline AND d.depends_on = c.position
+    )
+    SELECT coalesce(array_agg(position), '{}') FROM chosen
 $$;
 
 --
@@ -772,11 +1212,76 @@ END $$;
 CREATE FUNCTION public.to_dispatch(queued public.queued_stage[], moment timestamp with time zone) RETURNS json
     LANGUAGE sql
     AS $$
--- What the caller has to put on Redis once its transaction has committed; nothing for pipelines that are not running.
+-- What the caller has to put on Redis once its transaction has committed; nothing for pipelines that are not running,
+-- nor for paused queues.
     SELECT coalesce(json_agg(json_build_object(
                'stage', q.stage, 'dispatch_token', q.dispatch_token, 'task', q.task, 'queue', q.queue,
                'slot', q.slot, 'priority', p.priority, 'queued_at', moment)), '[]')
       FROM unnest(queued) AS q JOIN pipelines AS p ON p.id = q.pipeline_id AND p.status = 'running'
+     WHERE q.queue <> ALL (paused_queues())
+$$;
+
+--
+-- Name: walk_stages(text, text[], text, text, bigint, integer, bigint, integer, integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.walk_stages(walk text, statuses text[], of_task text, of_queue text, before_pipeline bigint, before_position integer, from_pipeline bigint, wanted integer, walked_max integer) RETURNS TABLE(pipeline_id bigint, "position" integer, matched boolean, stopped boolean)
+    LANGUAGE plpgsql STABLE
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    AS $_$
+-- The newest `wanted` stages between two places that pass the filters; a null filter lets all pass. It walks along those
+-- of one status, or along all if `walk` is null, and stops where it has looked at `walked_max` of them.
+DECLARE
+    walked integer := 0;
+BEGIN
+    -- By name and not by parameter: only so is the index known to hold the status.
+    FOR pipeline_id, "position", matched IN EXECUTE format(
+        'SELECT s.pipeline_id, s.position, ($1 IS NULL OR s.status = ANY ($1)) AND ($2 IS NULL OR s.task = $2)
+                                           AND ($3 IS NULL OR s.queue = $3)
+           FROM stages AS s WHERE %s AND (s.pipeline_id, s.position) < ($4, $5) AND s.pipeline_id >= $6
+          ORDER BY s.pipeline_id DESC, s.position DESC LIMIT $7',
+        CASE WHEN walk IS NULL THEN 'true' ELSE format('s.status = %L', walk) END)
+        USING statuses, of_task, of_queue, before_pipeline, before_position, from_pipeline, walked_max
+    LOOP
+        walked := walked + 1;
+        stopped := walked = walked_max;
+        wanted := wanted - matched::integer;
+        IF matched OR stopped THEN
+            RETURN NEXT;
+        END IF;
+        EXIT WHEN wanted = 0;
+    END LOOP;
+END $_$;
+
+--
+-- Name: why_held_back(text, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.why_held_back(status text, queue text) RETURNS text
+    LANGUAGE sql STABLE
+    AS $$
+-- The words for a queued stage whose queue is paused.
+    SELECT CASE WHEN status = 'queued' AND queue = ANY (paused_queues()) THEN format('the queue %s is paused', queue) END
+$$;
+
+--
+-- Name: why_skipped(bigint, integer, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.why_skipped(pipeline bigint, stage integer, rule text) RETURNS jsonb
+    LANGUAGE sql STABLE
+    AS $$
+-- The error of a stage that is skipped now.
+    SELECT CASE WHEN rule = 'any_failed' THEN jsonb_build_object(
+                    'code', 'not_needed', 'message', 'Nothing that it waited for has failed.') ELSE (
+        SELECT jsonb_build_object('code', 'dependency_' || o.status, 'stage', o.name,
+                                  'message', format('Its dependency %s was not completed.', o.name))
+          FROM dependencies AS d JOIN stages AS o ON o.pipeline_id = d.pipeline_id AND o.position = d.depends_on
+         WHERE d.pipeline_id = why_skipped.pipeline AND d.stage = why_skipped.stage AND o.finished_at IS NOT NULL
+           AND NOT is_well(o.status, o.allow_failure)
+         ORDER BY o.position LIMIT 1) END
 $$;
 
 --
@@ -862,6 +1367,19 @@ CREATE TABLE public.events (
 );
 
 --
+-- Name: idempotency_keys; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.idempotency_keys (
+    project text DEFAULT 'default'::text NOT NULL,
+    key text NOT NULL,
+    fingerprint bytea NOT NULL,
+    pipeline uuid NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT idempotency_keys_key_check CHECK ((key ~ '^[!-~]{1,255}$'::text))
+);
+
+--
 -- Name: installation; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -871,6 +1389,40 @@ CREATE TABLE public.installation (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT installation_only_row_check CHECK (only_row)
 );
+
+--
+-- Name: metric_points; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.metric_points (
+    pipeline_id bigint NOT NULL,
+    "position" integer NOT NULL,
+    attempt integer NOT NULL,
+    series smallint NOT NULL,
+    n integer NOT NULL,
+    step double precision NOT NULL,
+    value double precision NOT NULL,
+    at double precision NOT NULL
+);
+
+--
+-- Name: metric_series; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.metric_series (
+    pipeline_id bigint NOT NULL,
+    "position" integer NOT NULL,
+    attempt integer NOT NULL,
+    series smallint NOT NULL,
+    name text NOT NULL,
+    stride integer NOT NULL,
+    last_n integer NOT NULL,
+    last_step double precision NOT NULL,
+    last_value double precision NOT NULL,
+    last_at double precision NOT NULL,
+    CONSTRAINT metric_series_stride_check CHECK ((stride > 0))
+)
+WITH (fillfactor='70');
 
 --
 -- Name: pipelines; Type: TABLE; Schema: public; Owner: -
@@ -893,6 +1445,7 @@ CREATE TABLE public.pipelines (
     error jsonb,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     started_at timestamp with time zone,
+    paused_at timestamp with time zone,
     finished_at timestamp with time zone,
     CONSTRAINT pipelines_check CHECK (((open_stages >= 0) AND (open_stages <= stage_count))),
     CONSTRAINT pipelines_check1 CHECK (((broken_stages >= 0) AND (broken_stages <= stage_count))),
@@ -920,6 +1473,15 @@ ALTER TABLE public.pipelines ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+--
+-- Name: queues; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.queues (
+    name text NOT NULL,
+    paused_at timestamp with time zone
 );
 
 --
@@ -959,7 +1521,13 @@ CREATE TABLE public.stages (
     "references" jsonb DEFAULT '{}'::jsonb NOT NULL,
     max_retries smallint DEFAULT 0 NOT NULL,
     retry_delay_s double precision DEFAULT 60 NOT NULL,
+    retry_backoff double precision DEFAULT 1 NOT NULL,
+    retry_delay_max_s double precision DEFAULT 3600 NOT NULL,
     timeout_s double precision DEFAULT 86400 NOT NULL,
+    queue_timeout_s double precision,
+    total_timeout_s double precision,
+    trigger_rule text DEFAULT 'all_completed'::text NOT NULL,
+    allow_failure boolean DEFAULT false NOT NULL,
     dependents integer DEFAULT 0 NOT NULL,
     status text DEFAULT 'pending'::text NOT NULL,
     unmet integer NOT NULL,
@@ -976,13 +1544,16 @@ CREATE TABLE public.stages (
     error jsonb,
     diagnosis jsonb,
     retry_at timestamp with time zone,
+    expires_at timestamp with time zone,
+    give_up_at timestamp with time zone,
     queued_at timestamp with time zone,
     started_at timestamp with time zone,
     finished_at timestamp with time zone,
     CONSTRAINT stages_attempt_check CHECK ((attempt >= 0)),
     CONSTRAINT stages_check CHECK (((status = 'running'::text) = (lease_token IS NOT NULL))),
     CONSTRAINT stages_check1 CHECK (((status <> 'running'::text) OR ((worker_id IS NOT NULL) AND (started_at IS NOT NULL) AND (attempt > 0)))),
-    CONSTRAINT stages_check10 CHECK (((failures <= attempt) AND (losses <= attempt))),
+    CONSTRAINT stages_check10 CHECK (((give_up_at IS NULL) OR (status = ANY (ARRAY['queued'::text, 'retrying'::text])))),
+    CONSTRAINT stages_check11 CHECK (((failures <= attempt) AND (losses <= attempt))),
     CONSTRAINT stages_check2 CHECK (((status = 'retrying'::text) = (retry_at IS NOT NULL))),
     CONSTRAINT stages_check3 CHECK (((status = ANY (ARRAY['completed'::text, 'failed'::text, 'skipped'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
     CONSTRAINT stages_check4 CHECK (((status = 'completed'::text) = (result IS NOT NULL))),
@@ -1002,15 +1573,59 @@ CREATE TABLE public.stages (
     CONSTRAINT stages_position_check CHECK (("position" >= 0)),
     CONSTRAINT stages_progress_check CHECK (((progress >= (0)::double precision) AND (progress <= (1)::double precision))),
     CONSTRAINT stages_queue_check CHECK ((queue = ANY (ARRAY['training'::text, 'evaluation'::text, 'default'::text, 'preprocessing'::text, 'maintenance'::text]))),
+    CONSTRAINT stages_queue_timeout_s_check CHECK (((queue_timeout_s >= (1)::double precision) AND (queue_timeout_s <= (2592000)::double precision))),
     CONSTRAINT stages_references_check CHECK ((jsonb_typeof("references") = 'object'::text)),
     CONSTRAINT stages_result_check CHECK ((jsonb_typeof(result) = 'object'::text)),
+    CONSTRAINT stages_retry_backoff_check CHECK (((retry_backoff >= (1)::double precision) AND (retry_backoff <= (100)::double precision))),
+    CONSTRAINT stages_retry_delay_max_s_check CHECK (((retry_delay_max_s >= (0)::double precision) AND (retry_delay_max_s <= (86400)::double precision))),
     CONSTRAINT stages_retry_delay_s_check CHECK (((retry_delay_s >= (0)::double precision) AND (retry_delay_s <= (86400)::double precision))),
     CONSTRAINT stages_slot_check CHECK ((slot = ANY (ARRAY['process'::text, 'inline'::text]))),
     CONSTRAINT stages_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'queued'::text, 'running'::text, 'retrying'::text, 'completed'::text, 'failed'::text, 'skipped'::text, 'cancelled'::text]))),
     CONSTRAINT stages_timeout_s_check CHECK (((timeout_s >= (1)::double precision) AND (timeout_s <= (2592000)::double precision))),
+    CONSTRAINT stages_total_timeout_s_check CHECK (((total_timeout_s >= (1)::double precision) AND (total_timeout_s <= (2592000)::double precision))),
+    CONSTRAINT stages_trigger_rule_check CHECK ((trigger_rule = ANY (ARRAY['all_completed'::text, 'all_done'::text, 'any_failed'::text]))),
     CONSTRAINT stages_unmet_check CHECK ((unmet >= 0))
 )
 WITH (fillfactor='70');
+
+--
+-- Name: stats_cursor; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.stats_cursor (
+    only_row boolean DEFAULT true NOT NULL,
+    place bigint NOT NULL,
+    since timestamp with time zone NOT NULL,
+    counted_at timestamp with time zone NOT NULL,
+    CONSTRAINT stats_cursor_only_row_check CHECK (only_row)
+);
+
+--
+-- Name: stats_minutes; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.stats_minutes (
+    minute timestamp with time zone NOT NULL,
+    project text NOT NULL,
+    task text NOT NULL,
+    status text NOT NULL,
+    bucket smallint,
+    count bigint NOT NULL,
+    duration_s double precision NOT NULL,
+    longest_s double precision NOT NULL
+);
+
+--
+-- Name: stats_totals; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.stats_totals (
+    project text NOT NULL,
+    task text NOT NULL,
+    queue text NOT NULL,
+    status text NOT NULL,
+    count bigint NOT NULL
+);
 
 --
 -- Name: task_types; Type: TABLE; Schema: public; Owner: -
@@ -1082,6 +1697,13 @@ ALTER TABLE ONLY public.events
     ADD CONSTRAINT events_pkey PRIMARY KEY (pipeline_id, seq);
 
 --
+-- Name: idempotency_keys idempotency_keys_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.idempotency_keys
+    ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (project, key);
+
+--
 -- Name: installation installation_only_row_key; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -1096,6 +1718,20 @@ ALTER TABLE ONLY public.installation
     ADD CONSTRAINT installation_pkey PRIMARY KEY (id);
 
 --
+-- Name: metric_points metric_points_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.metric_points
+    ADD CONSTRAINT metric_points_pkey PRIMARY KEY (pipeline_id, "position", attempt, series, n);
+
+--
+-- Name: metric_series metric_series_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.metric_series
+    ADD CONSTRAINT metric_series_pkey PRIMARY KEY (pipeline_id, "position", attempt, series);
+
+--
 -- Name: pipelines pipelines_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -1108,6 +1744,13 @@ ALTER TABLE ONLY public.pipelines
 
 ALTER TABLE ONLY public.pipelines
     ADD CONSTRAINT pipelines_uuid_key UNIQUE (uuid);
+
+--
+-- Name: queues queues_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.queues
+    ADD CONSTRAINT queues_pkey PRIMARY KEY (name);
 
 --
 -- Name: schedulers schedulers_pkey; Type: CONSTRAINT; Schema: public; Owner: -
@@ -1138,6 +1781,27 @@ ALTER TABLE ONLY public.stages
     ADD CONSTRAINT stages_uuid_key UNIQUE (uuid);
 
 --
+-- Name: stats_cursor stats_cursor_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.stats_cursor
+    ADD CONSTRAINT stats_cursor_pkey PRIMARY KEY (only_row);
+
+--
+-- Name: stats_minutes stats_minutes_minute_project_task_status_bucket_key; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.stats_minutes
+    ADD CONSTRAINT stats_minutes_minute_project_task_status_bucket_key UNIQUE NULLS NOT DISTINCT (minute, project, task, status, bucket);
+
+--
+-- Name: stats_totals stats_totals_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.stats_totals
+    ADD CONSTRAINT stats_totals_pkey PRIMARY KEY (project, task, queue, status);
+
+--
 -- Name: task_types task_types_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -1152,6 +1816,12 @@ ALTER TABLE ONLY public.workers
     ADD CONSTRAINT workers_pkey PRIMARY KEY (id);
 
 --
+-- Name: dependencies_by_stage; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX dependencies_by_stage ON public.dependencies USING btree (pipeline_id, stage);
+
+--
 -- Name: events_by_place; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -1164,10 +1834,22 @@ CREATE INDEX events_by_place ON public.events USING btree (place, pipeline_id, s
 CREATE INDEX events_of_pipelines ON public.events USING btree (pipeline_id, seq) WHERE (subject IS NULL);
 
 --
+-- Name: idempotency_keys_by_expiry; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX idempotency_keys_by_expiry ON public.idempotency_keys USING btree (expires_at);
+
+--
 -- Name: pipelines_by_age; Type: INDEX; Schema: public; Owner: -
 --
 
 CREATE INDEX pipelines_by_age ON public.pipelines USING btree (project, created_at, id);
+
+--
+-- Name: pipelines_ended; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX pipelines_ended ON public.pipelines USING btree (project, status, created_at, id) WHERE (finished_at IS NOT NULL);
 
 --
 -- Name: pipelines_live; Type: INDEX; Schema: public; Owner: -
@@ -1176,10 +1858,22 @@ CREATE INDEX pipelines_by_age ON public.pipelines USING btree (project, created_
 CREATE INDEX pipelines_live ON public.pipelines USING btree (id) WHERE (status = ANY (ARRAY['running'::text, 'paused'::text, 'cancelling'::text]));
 
 --
+-- Name: pipelines_open; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX pipelines_open ON public.pipelines USING btree (project, status, created_at, id) WHERE (finished_at IS NULL);
+
+--
 -- Name: pipelines_to_settle; Type: INDEX; Schema: public; Owner: -
 --
 
 CREATE INDEX pipelines_to_settle ON public.pipelines USING btree (id) WHERE (all_ended AND (status = ANY (ARRAY['running'::text, 'paused'::text, 'cancelling'::text])));
+
+--
+-- Name: stages_by_status; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX stages_by_status ON public.stages USING btree (status, pipeline_id, "position") WHERE (status <> 'completed'::text);
 
 --
 -- Name: stages_queued; Type: INDEX; Schema: public; Owner: -
@@ -1200,6 +1894,12 @@ CREATE INDEX stages_retrying ON public.stages USING btree (retry_at) WHERE (stat
 CREATE INDEX stages_running ON public.stages USING btree (worker_id) WHERE (status = 'running'::text);
 
 --
+-- Name: stages_to_give_up; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX stages_to_give_up ON public.stages USING btree (give_up_at) WHERE (give_up_at IS NOT NULL);
+
+--
 -- Name: stages_to_propagate; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -1210,6 +1910,26 @@ CREATE INDEX stages_to_propagate ON public.stages USING btree (pipeline_id, "pos
 --
 
 CREATE INDEX workers_leased ON public.workers USING btree (lease_expires_at) WHERE (state = ANY (ARRAY['live'::text, 'draining'::text]));
+
+--
+-- Name: workers_left; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX workers_left ON public.workers USING btree (heartbeat_at) WHERE (state = ANY (ARRAY['stopped'::text, 'lost'::text]));
+
+--
+-- Name: metric_points metric_points_pipeline_id_position_attempt_series_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.metric_points
+    ADD CONSTRAINT metric_points_pipeline_id_position_attempt_series_fkey FOREIGN KEY (pipeline_id, "position", attempt, series) REFERENCES public.metric_series(pipeline_id, "position", attempt, series) ON DELETE CASCADE;
+
+--
+-- Name: metric_series metric_series_pipeline_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.metric_series
+    ADD CONSTRAINT metric_series_pipeline_id_fkey FOREIGN KEY (pipeline_id) REFERENCES public.pipelines(id) ON DELETE CASCADE;
 
 --
 -- Name: stages stages_pipeline_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -

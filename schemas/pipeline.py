@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 from schemas import limits
 from schemas.queue import Queue
 from schemas.stage import Stage
-from schemas.states import PipelineStatus, StageStatus
+from schemas.states import PipelineStatus, StageStatus, TriggerRule
 
 StageName = Annotated[
     str,
@@ -24,6 +24,10 @@ LabelText = Annotated[str, Meta(min_length=1, max_length=limits.LABEL_MAX)]
 Labels = Annotated[dict[LabelText, LabelText], Meta(max_length=limits.LABELS_MAX)]
 Seconds = Annotated[float, Meta(ge=0, le=limits.RETRY_DELAY_MAX_S, description="seconds")]
 Timeout = Annotated[float, Meta(ge=1, le=limits.TIMEOUT_MAX_S, description="seconds an attempt may run")]
+WaitTimeout = Annotated[float, Meta(ge=1, le=limits.TIMEOUT_MAX_S, description="seconds, or null for no limit")]
+Backoff = Annotated[
+    float, Meta(ge=1, le=limits.RETRY_BACKOFF_MAX, description="each delay is so many times the one before")
+]
 
 
 class StageSpec(Struct, forbid_unknown_fields=True):
@@ -31,6 +35,11 @@ class StageSpec(Struct, forbid_unknown_fields=True):
 
     A param of the form ``{"from": "stages.prepare.result.dataset"}`` is a reference: it is replaced by that value when
     the stage starts, and its edge is inferred.
+
+    Of an error of its own it recovers ``max_retries`` times, after ``retry_delay`` seconds, then ``retry_backoff``
+    times as long each time up to ``retry_delay_max``, and a tenth more at most, so that many do not come back at
+    once. ``queue_timeout`` bounds each wait for a worker, ``timeout`` each attempt, ``total_timeout`` all of it from
+    the release on. A stage with ``allow_failure`` may fail, or be cancelled, without harm to its pipeline.
     """
 
     name: StageName
@@ -42,7 +51,13 @@ class StageSpec(Struct, forbid_unknown_fields=True):
     queue: Queue | None = None
     max_retries: MaxRetries | None = None
     retry_delay: Seconds = limits.RETRY_DELAY_DEFAULT_S
+    retry_backoff: Backoff = 1.0
+    retry_delay_max: Seconds = limits.RETRY_DELAY_CAP_DEFAULT_S
     timeout: Timeout = limits.TIMEOUT_DEFAULT_S
+    queue_timeout: WaitTimeout | None = None
+    total_timeout: WaitTimeout | None = None
+    trigger_rule: TriggerRule = TriggerRule.ALL_COMPLETED
+    allow_failure: bool = False
 
 
 class PipelineSpec(Struct, forbid_unknown_fields=True):
@@ -106,3 +121,20 @@ class PipelinePage(Struct, kw_only=True):
 
     items: list[PipelineSummary]
     next_cursor: str | None
+
+
+class PlannedStage(Struct):
+    """A stage as it would be stored; ``depends_on`` holds the inferred edges too."""
+
+    name: str
+    task: str
+    queue: Queue
+    depends_on: list[str]
+
+
+class DryRun(Struct):
+    """The answer to a create call with ``dry_run=true``: nothing is stored. What is not valid is answered by 422."""
+
+    valid: bool
+    name: str
+    stages: list[PlannedStage]

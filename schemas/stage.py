@@ -6,8 +6,9 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from schemas.limits import RETRY_DELAY_MAX_S
 from schemas.queue import Queue
-from schemas.states import Outcome, StageStatus
+from schemas.states import Outcome, StageStatus, TriggerRule
 
 
 class Stage(Struct, kw_only=True):
@@ -21,6 +22,8 @@ class Stage(Struct, kw_only=True):
     task_id: UUID
     params: dict[str, Any]
     depends_on: list[str]
+    trigger_rule: TriggerRule = TriggerRule.ALL_COMPLETED
+    allow_failure: bool = False
     progress: float | None
     result: dict[str, Any] | None
     error: dict[str, Any] | None
@@ -53,7 +56,10 @@ class ClaimRequest(Struct, frozen=True):
 
 
 class Claim(Struct, frozen=True):
-    """A granted claim: what one attempt needs to run. ``started_at`` is in Unix seconds of the database's clock."""
+    """A granted claim: what one attempt needs to run.
+
+    ``started_at`` and ``expires_at``, the end of the stage's total timeout, are in Unix seconds of Postgres' clock.
+    """
 
     stage: UUID
     attempt: int
@@ -69,7 +75,21 @@ class Claim(Struct, frozen=True):
     retry_delay_s: float
     timeout_s: float
     started_at: float
+    retry_backoff: float = 1.0
+    retry_delay_max_s: float = RETRY_DELAY_MAX_S
+    expires_at: float | None = None
     resume_from: str | None = None
+
+    @property
+    def time_limit_s(self) -> float:
+        """How long this attempt may run: its timeout, or what is left of the stage's total timeout."""
+        left_s = self.timeout_s if self.expires_at is None else self.expires_at - self.started_at
+        return max(0.0, min(self.timeout_s, left_s))
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the stage's total timeout is over when this attempt has run for as long as it may."""
+        return self.expires_at is not None and self.started_at + self.timeout_s >= self.expires_at
 
 
 class Hint(Struct, frozen=True):
@@ -164,6 +184,15 @@ class Overdue(Struct, frozen=True):
     max_retries: int
     failures: int
     retry_delay_s: float
+    retry_backoff: float = 1.0
+    retry_delay_max_s: float = RETRY_DELAY_MAX_S
+
+
+class Purged(Transition, frozen=True, kw_only=True):
+    """The answer to a purge; ``locked`` are the ids of pipelines that were left out."""
+
+    purged: int
+    locked: list[int] = []
 
 
 class Held(Struct, frozen=True):

@@ -42,7 +42,7 @@ class StageStatus(StrEnum):
     FAILED = "failed"
     """Ended with an error after its last permitted attempt."""
     SKIPPED = "skipped"
-    """Never ran: a dependency did not complete."""
+    """Never ran: a dependency did not complete, or its trigger rule had no need of it."""
     CANCELLED = "cancelled"
     """Ended by a cancel of the stage or of its pipeline."""
 
@@ -57,6 +57,18 @@ class Outcome(StrEnum):
     """Stopped on request: a cancel, or a drain of its worker."""
     LOST = "lost"
     """Its worker's lease ran out, or its worker lost track of it."""
+
+
+class TriggerRule(StrEnum):
+    """When a stage that waits for others is released; what is not released in the end is skipped."""
+
+    ALL_COMPLETED = "all_completed"
+    """All dependencies completed, or ended otherwise and were allowed to. Skipped as soon as one went wrong."""
+    ALL_DONE = "all_done"
+    """All dependencies have ended, however they did: for clean-up."""
+    ANY_FAILED = "any_failed"
+    """All dependencies have ended, and one of them at least failed, was cancelled, or was skipped for want of its own:
+    for notification. Skipped otherwise, as not needed."""
 
 
 PIPELINE_TERMINAL = frozenset({PipelineStatus.COMPLETED, PipelineStatus.FAILED, PipelineStatus.CANCELLED})

@@ -1,11 +1,13 @@
 """Run a process task: launch it under supervision, follow what it reports, conclude from how it ended."""
 
 import asyncio
+import time
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import structlog
 
 from schemas.states import Outcome
 from workers import contract
@@ -17,13 +19,15 @@ from workers.room import Attempt, Room, Stop
 from workers.tasks import Task
 
 FOLLOW_S = 0.25
+FOLLOW_AGAIN_S = 5.0
 LAST_LINES_BYTES = 4_096
+log = structlog.get_logger()
 
 
 async def run_process(room: Room, attempt: Attempt, task: Task, params: Any, reporter: Reporter) -> Ending:
     """Run the process to the end of its whole group, or until it is stopped."""
-    assert task.argv is not None
-    run = await asyncio.to_thread(contract.prepare, room.settings, attempt.claim, msgspec.to_builtins(params))
+    values = msgspec.to_builtins(params, str_keys=True)
+    run = await asyncio.to_thread(contract.prepare, room.settings, attempt.claim, values)
     process = await local.start(_launch(room, run, task, params))
     follower = Follower(contract.EventTail(run.events), reporter)
     following = asyncio.create_task(follower.follow())
@@ -42,17 +46,16 @@ def _checked(ending: Ending, task: Task) -> Ending:
     """A result must be what its task declares: other stages refer to it."""
     try:
         if ending.outcome is Outcome.COMPLETED:
-            msgspec.convert(ending.result, task.result)
+            msgspec.convert(ending.result, task.result, str_keys=True)
     except msgspec.ValidationError as error:
         return Ending.failed("result_invalid", f"The result is not what {task.name} declares: {error}", retryable=False)
     return ending
 
 
 def _launch(room: Room, run: contract.Run, task: Task, params: Any) -> Launch:
-    assert task.argv is not None
     cwd = task.cwd(params)
     return Launch(
-        argv=task.argv(params),
+        argv=task.command_line(params),
         env={**run.env, **task.env(params)},
         cwd=Path(cwd) if cwd else run.directory,
         log_path=run.log,
@@ -63,16 +66,21 @@ def _launch(room: Room, run: contract.Run, task: Task, params: Any) -> Launch:
 async def _until_end(process: local.LocalProcess, attempt: Attempt, grace_s: float) -> Exit:
     """Wait for the end; on a reason to stop, ask first and kill after the grace, or at once when fenced."""
     ended = asyncio.ensure_future(process.wait())
-    if not await _either(ended, attempt.stopped(), attempt.claim.timeout_s):
+    ends_at = time.monotonic() + attempt.claim.time_limit_s
+    if not await _either(ended, attempt.stopped(), attempt.claim.time_limit_s):
         attempt.stop(Stop.TIMEOUT)
     while not ended.done():
         reason = attempt.stop_reason
         if reason is Stop.FENCED:
             break
         process.terminate()
-        # A drain sets its own end, by fencing what is left after it.
-        if not await _either(ended, attempt.stopped(after=reason), None if reason is Stop.DRAIN else grace_s):
+        # A drain ends by fencing what is left, unless it is called off; the timeout holds either way.
+        patience_s = max(0.0, ends_at - time.monotonic()) if reason is Stop.DRAIN else grace_s
+        if await _either(ended, attempt.stopped(after=reason), patience_s):
+            continue
+        if reason is not Stop.DRAIN:
             break
+        attempt.stop(Stop.TIMEOUT)
     if not ended.done():
         process.kill()
     return await ended
@@ -97,10 +105,14 @@ class Follower:
         self.error: dict[str, Any] | None = None
 
     async def follow(self) -> None:
-        """Read again and again."""
+        """Read again and again; progress and resume points hang on it, so a fault of ours does not end it."""
         while True:
-            self._take(self.tail.read())
-            await asyncio.sleep(FOLLOW_S)
+            try:
+                self._take(self.tail.read())
+                await asyncio.sleep(FOLLOW_S)
+            except Exception:
+                log.exception("follower_failed")
+                await asyncio.sleep(FOLLOW_AGAIN_S)
 
     async def read_rest(self) -> None:
         """Read what the stage wrote last; now that it has ended nothing more comes."""

@@ -1,24 +1,31 @@
-"""What a running stage reports: progress and metrics go to whoever watches, checkpoints into their table."""
+"""What a running stage reports: progress and metrics go to whoever watches and are kept, checkpoints are registered."""
 
 import asyncio
 import math
-from typing import Any
+import time
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import msgspec
 import structlog
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from app.db.pool import BAD_DATA
 from app.errors import Unavailable
-from app.services import checkpoints, stages
+from app.services import checkpoints, series, stages
 from schemas.checkpoint import CheckpointReport
 from schemas.event import LiveType
+from schemas.series import MetricsReport
 from schemas.stage import Progress
 from workers.publish import LiveReports
 from workers.room import Attempt, Room
+from workers.series import NAMES_MAX, SeriesBuffer
 
 INTERVAL_S = 1.0
-METRICS_MAX = 256
+NAME_CHARS_MAX = 128
+INTEGER_MAX = 2**63 - 1
+UNSTORABLE = (*BAD_DATA, ValueError)
+"""What Postgres refuses, and what does not even get there: a lone surrogate."""
 log = structlog.get_logger()
 
 
@@ -27,7 +34,7 @@ class ProgressLine(Struct):
 
     step: float
     total: float
-    epoch: int | None = None
+    epoch: Annotated[int, Meta(ge=-INTEGER_MAX, le=INTEGER_MAX)] | None = None
     eta_s: float | None = None
 
 
@@ -47,12 +54,17 @@ class Reporter:
         self.room = room
         self.claim = attempt.claim
         self.live = live
+        self._began = time.monotonic()
         self._progress: float | None = None
+        self._series = SeriesBuffer()
         self._checkpoints: list[CheckpointReport] = []
         self._flusher: asyncio.Task[None] | None = None
+        self._closed = False
 
     def take(self, line: dict[str, Any]) -> None:
-        """Take one line of the run contract."""
+        """Take one line of the run contract; what is said after the end is nobody's."""
+        if self._closed:
+            return
         try:
             match line.get("type"):
                 case "progress":
@@ -60,11 +72,14 @@ class Reporter:
                 case "checkpoint":
                     self._take_checkpoint(msgspec.convert(line, CheckpointLine))
                 case "metrics":
-                    self.live.put(self.claim, LiveType.STAGE_METRICS, {"metrics": numbers(line)})
+                    self._take_metrics(line)
                 case _:
                     return
-        except (msgspec.ValidationError, ValueError) as error:
+        except (msgspec.ValidationError, TypeError, ValueError) as error:
             log.debug("report_ignored", error=str(error))
+            return
+        except Exception:
+            log.exception("report_failed")
             return
         if self._flusher is None:
             self._flusher = asyncio.create_task(self._flush_later())
@@ -82,22 +97,41 @@ class Reporter:
         report = CheckpointReport(self.claim.stage, self.claim.lease_token, line.step, line.path, found, line.bytes)
         self._checkpoints.append(report)
 
+    def _take_metrics(self, line: dict[str, Any]) -> None:
+        values = line.get("values", {name: value for name, value in line.items() if name not in {"type", "step"}})
+        if not isinstance(values, dict):
+            raise TypeError("what was measured has no names")
+        found, step = numbers(values), short(line["step"]) if is_number(line.get("step")) else None
+        if not found:
+            raise ValueError("nothing that was measured is a number")
+        self.live.put(self.claim, LiveType.STAGE_METRICS, {"step": step, "metrics": found})
+        self._series.take(step, found, self.claim.started_at + time.monotonic() - self._began)
+
     async def close(self) -> None:
         """Pass on what is left, while the attempt still holds its stage."""
+        self._closed = True
         if self._flusher is not None:
             self._flusher.cancel()
             await asyncio.gather(self._flusher, return_exceptions=True)
-            await self._flush()
+            await self._flush_safely(everything=True)
 
     async def _flush_later(self) -> None:
         while True:
             await asyncio.sleep(INTERVAL_S)
+            await self._flush_safely()
+
+    async def _flush_safely(self, *, everything: bool = False) -> None:
+        try:
             await self._flush()
+            while everything and self._series and await self._write_series():
+                pass
+        except Exception:
+            log.exception("reports_not_written")
 
     async def _flush(self) -> None:
         try:
             while self._checkpoints:
-                await checkpoints.record(self.room.pool, self._checkpoints[:1])
+                await self._record(self._checkpoints[0])
                 del self._checkpoints[:1]
             if self._progress is not None:
                 progress, self._progress = self._progress, None
@@ -106,15 +140,48 @@ class Reporter:
                 )
         except Unavailable as error:
             log.warning("report_waits_for_postgres", error=str(error))
-        except BAD_DATA as error:
-            log.warning("checkpoint_ignored", path=self._checkpoints.pop(0).path, error=str(error))
+        if self._series:
+            await self._write_series()
+
+    async def _record(self, report: CheckpointReport) -> None:
+        try:
+            await checkpoints.record(self.room.pool, [report])
+        except UNSTORABLE as error:
+            log.warning("checkpoint_ignored", path=report.path, error=str(error))
+
+    async def _write_series(self) -> bool:
+        """Write a part of the series, in one statement; False if that did not work."""
+        reports = self._series.drain()
+        try:
+            await series.record(self.room.pool, MetricsReport(self.claim.stage, self.claim.lease_token, reports))
+        except Unavailable as error:
+            log.warning("metrics_wait_for_postgres", error=str(error))
+            self._series.restore(reports)
+            return False
+        except BAD_DATA as error:  # its pipeline was deleted, or nobody knows what it wrote
+            log.warning("metrics_ignored", error=str(error))
+        return True
 
 
-def numbers(line: dict[str, Any]) -> dict[str, float]:
-    """The finite numbers of a line, wherever it keeps them: JSON and dashboards know no others."""
-    values = line.get("values", line)
-    return {
-        str(name): value
-        for name, value in list(values.items())[:METRICS_MAX]
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    }
+def numbers(values: Mapping[Any, Any]) -> dict[str, float]:
+    """Those that are finite numbers under a name that can be shown: JSON and dashboards know no others."""
+    found = [(str(name), short(value)) for name, value in values.items() if is_number(value) and is_name(str(name))]
+    return dict(found[:NAMES_MAX])
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a finite number; JSON has integers of any size, and Python lets it have NaN."""
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def short(value: float) -> float:
+    """The number as all JSON readers can read it: an integer of more than 64 bits becomes a float."""
+    return value if abs(value) <= INTEGER_MAX else float(value)
+
+
+def is_name(name: str) -> bool:
+    """Whether it can name a metric."""
+    return 0 < len(name) <= NAME_CHARS_MAX and name.isprintable()

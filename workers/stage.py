@@ -1,6 +1,7 @@
 """One attempt as a sentence: prepare the inputs, execute the task, settle the outcome."""
 
 import asyncio
+import random
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ from app.core.references import UnresolvedReference
 from app.core.retry import next_delay_s
 from app.errors import Unavailable
 from app.services import stages
+from schemas.queue import Slot
 from schemas.stage import Claim, Completion
 from schemas.states import Outcome
 from workers.completer import Completer
@@ -50,12 +52,14 @@ class StageRunner:
 
     async def _execute(self, attempt: Attempt, task: Task) -> Ending:
         try:
-            params = msgspec.convert(await self._inputs(attempt), task.params)
+            params = msgspec.convert(await self._inputs(attempt), task.params, str_keys=True)
         except (UnresolvedReference, msgspec.ValidationError) as error:
             return Ending.failed("param_invalid", str(error), retryable=False)
+        if attempt.stop_reason is not None:
+            return Ending(Outcome.CANCELLED)
         reporter = Reporter(self.room, attempt, self.live)
         try:
-            execute = run_inline if task.run is not None else run_process
+            execute = run_inline if task.slot == Slot.INLINE else run_process
             return await execute(self.room, attempt, task, params, reporter)
         except Exception as error:
             log.exception("stage_failed_in_the_worker")
@@ -80,8 +84,7 @@ def _completion(claim: Claim, ending: Ending, reason: Stop | None) -> Completion
             error = {"code": "drained", "message": "Its worker stopped it, to be continued on another."}
             return _complete(claim, Outcome.CANCELLED, error=error, retry_delay_s=0, costs_retry=False)
         case Stop.TIMEOUT:
-            message = f"It ran longer than its timeout of {claim.timeout_s:g} s."
-            ending = Ending(Outcome.TIMED_OUT, error={**(ending.error or {}), "code": "timed_out", "message": message})
+            ending = _timed_out(claim, ending)
         case None if ending.outcome is Outcome.CANCELLED:
             error = {
                 "code": "stopped",
@@ -89,8 +92,15 @@ def _completion(claim: Claim, ending: Ending, reason: Stop | None) -> Completion
                 **(ending.error or {}),
             }
             ending = Ending(Outcome.FAILED, error=error)
-    delay_s = next_delay_s(claim.failures + 1, claim.max_retries, claim.retry_delay_s, retryable=ending.retryable)
+    delay_s = next_delay_s(claim.failures + 1, claim, retryable=ending.retryable, jitter=random.random())
     return _complete(claim, ending.outcome, error=ending.error, retry_delay_s=delay_s)
+
+
+def _timed_out(claim: Claim, ending: Ending) -> Ending:
+    limit = "what was left of its total timeout" if claim.is_last else f"its timeout of {claim.timeout_s:g} s"
+    code = "total_timeout" if claim.is_last else "timed_out"
+    error = {**(ending.error or {}), "code": code, "message": f"It ran longer than {limit}."}
+    return Ending(Outcome.TIMED_OUT, error=error, retryable=not claim.is_last)
 
 
 def _hand_back(claim: Claim) -> Completion:

@@ -9,12 +9,12 @@ import asyncio
 import os
 import random
 import signal
-import socket
+import time
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from itertools import chain
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import structlog
 from arq.worker import Function, Worker, func
@@ -26,15 +26,17 @@ from app.queue import REDIS_AWAY, STAGE_FUNCTION, Job, JobQueue, open_redis, req
 from app.services import stages, tasks, workers
 from app.settings import Settings
 from schemas.queue import QUEUES_BY_PRIORITY, Queue, Slot
-from schemas.stage import Beat, Claimed, ClaimRequest, Completion
+from schemas.stage import Beat, Claimed, ClaimRequest, Completion, Stranger
 from schemas.states import Outcome
+from schemas.task import BUILT_IN_TASKS
 from workers import contract
 from workers.completer import Completer
 from workers.data_dir import require_data_dir
 from workers.lease import KILL_SHARE, Lease
+from workers.plug_ins import known_tasks
 from workers.room import Attempt, Room, Stop
 from workers.stage import StageRunner
-from workers.tasks import BUILT_IN, task_type
+from workers.tasks.registration import task_type
 
 WAIT_S = 1.0
 OUTAGE_PAUSE_S = 0.5
@@ -50,6 +52,7 @@ class HeadwayWorker(Worker):
         self.room = room
         self.waiting = waiting
         self.queues = queues
+        self.plug_ins = [name for name in room.tasks if name not in BUILT_IN_TASKS]
         self.runner = StageRunner(room, Completer(room))
         self.capacity = {
             Slot.PROCESS: room.settings.worker_concurrency,
@@ -58,6 +61,7 @@ class HeadwayWorker(Worker):
         self.running: dict[Slot, set[asyncio.Task[None]]] = {slot: set() for slot in Slot}
         self.slot_freed = {slot: asyncio.Event() for slot in Slot}
         self.draining = asyncio.Event()
+        self.asking: set[UUID] = set()  # lease tokens of claims that have not been answered
         self.leased = asyncio.Event()  # not set while in doubt: what it popped now it could not claim
         self.leased.set()
         self.exit_code = 0
@@ -95,12 +99,12 @@ class HeadwayWorker(Worker):
                 elif free <= 0:
                     await self._either(self.slot_freed[slot].wait())
                     continue
-                jobs = await self.room.queue.claim({slot: free}, self.queues)
+                jobs = await self.room.queue.claim({slot: free}, self.queues, self.plug_ins)
                 if jobs:
                     await self._start(slot, jobs)
                 if len(jobs) < free:  # the queues were empty then; who adds to one since has set a marker
                     timeout_s = WAIT_S * random.uniform(0.8, 1.2)
-                    await self._either(self.waiting.wait([slot], self.queues, timeout_s))
+                    await self._either(self.waiting.wait([slot], self.queues, timeout_s, self.plug_ins))
             except REDIS_AWAY as error:
                 log.warning("redis_away", error=str(error))
                 await self._either(asyncio.sleep(OUTAGE_PAUSE_S * random.uniform(0.8, 1.2)))
@@ -118,9 +122,15 @@ class HeadwayWorker(Worker):
     async def _start(self, slot: Slot, jobs: Sequence[Job]) -> None:
         """Claim popped jobs in Postgres and run those that were granted."""
         requests = {job.stage: ClaimRequest(job.stage, job.dispatch_token, uuid4()) for job in jobs}
+        asked_at = time.monotonic()
         answer = await self._claim(list(requests.values()))
+        # While it waited for the answer the lease may have gone into doubt, or others may have ended the attempt.
+        may_start = self.leased.is_set() and time.monotonic() - asked_at < self.room.settings.lease_timeout_s
         for claim in answer.claims:
-            running = asyncio.create_task(self._run(self.room.hold(claim)))
+            attempt = self.room.hold(claim)
+            if not may_start:
+                attempt.stop(Stop.FENCED)
+            running = asyncio.create_task(self._run(attempt))
             self.running[slot].add(running)
             running.add_done_callback(lambda task: self._free(slot, task))
         locked = set(chain.from_iterable(answer.locked))
@@ -132,12 +142,17 @@ class HeadwayWorker(Worker):
 
     async def _claim(self, requests: Sequence[ClaimRequest]) -> Claimed:
         """Ask with the same tokens until there is an answer: a claim whose reply was lost is granted again."""
-        while True:
-            try:
-                return await stages.claim(self.room.pool, self.room.worker, requests)
-            except Unavailable as error:
-                log.warning("claims_wait_for_postgres", count=len(requests), error=str(error))
-                await asyncio.sleep(OUTAGE_PAUSE_S * random.uniform(0.8, 1.2))
+        asking = {request.lease_token for request in requests}
+        self.asking |= asking
+        try:
+            while True:
+                try:
+                    return await stages.claim(self.room.pool, self.room.worker, requests)
+                except Unavailable as error:
+                    log.warning("claims_wait_for_postgres", count=len(requests), error=str(error))
+                    await asyncio.sleep(OUTAGE_PAUSE_S * random.uniform(0.8, 1.2))
+        finally:
+            self.asking -= asking
 
     async def _run(self, attempt: Attempt) -> None:
         function = self.functions[STAGE_FUNCTION]
@@ -167,19 +182,8 @@ class HeadwayWorker(Worker):
                 if attempt := self.room.attempts.get(lease_token):
                     attempt.stop(reason)
         for stranger in beat.strangers:
-            if stranger.lease_token not in self.room.attempts:
-                error = {"code": "lost_worker", "message": "The worker does not know of this attempt."}
-                self.runner.completer.put(
-                    Completion(
-                        stranger.stage,
-                        stranger.attempt,
-                        stranger.lease_token,
-                        Outcome.LOST,
-                        error=error,
-                        retry_delay_s=0,
-                        costs_retry=False,
-                    )
-                )
+            if stranger.lease_token not in self.room.attempts and stranger.lease_token not in self.asking:
+                self.runner.completer.put(_hand_back(stranger))
 
     def on_doubt(self, share: float) -> None:
         """The lease could not be renewed for this share of its time: let go before somebody else takes over."""
@@ -219,6 +223,20 @@ class HeadwayWorker(Worker):
             await workers.leave(self.room.pool, self.room.worker, "stopped")
 
 
+def _hand_back(stranger: Stranger) -> Completion:
+    """As in a drain: nobody was lost, so it does not count towards quarantine."""
+    error = {"code": "claim_unknown", "message": "Its worker does not know of this attempt; it goes on elsewhere."}
+    return Completion(
+        stranger.stage,
+        stranger.attempt,
+        stranger.lease_token,
+        Outcome.CANCELLED,
+        error=error,
+        retry_delay_s=0,
+        costs_retry=False,
+    )
+
+
 def served_queues(names: str) -> list[Queue]:
     """Read ``HEADWAY_WORKER_QUEUES``: comma-separated, empty for all; the order is always that of their priority.
 
@@ -236,14 +254,15 @@ async def run(settings: Settings) -> int:
     """Be a worker until SIGTERM or SIGINT, then drain; return the exit code.
 
     Raises:
-        SetupError: no server URLs, an unknown queue, a variable that no stage may see, servers that
-            would lose work, or another installation's data.
+        SetupError: no server URLs, an unknown queue, a plug-in that cannot be used, a variable that no stage may see,
+            servers that would lose work, or another installation's data.
         Unavailable: Postgres cannot be reached at the start.
 
     """
     if settings.database_url is None or settings.redis_url is None:
         raise SetupError("The worker needs HEADWAY_DATABASE_URL and HEADWAY_REDIS_URL.")
     queues = served_queues(settings.worker_queues)
+    known = known_tasks(settings.task_modules)
     contract.stage_env_names(settings.stage_env)
     pool = await open_pool(
         settings.database_url.get_secret_value(),
@@ -255,7 +274,7 @@ async def run(settings: Settings) -> int:
     try:
         with suppress(*REDIS_AWAY):
             await require_noeviction(redis)
-        room = Room(uuid4(), settings, pool, JobQueue(redis, settings.redis_prefix), BUILT_IN)
+        room = Room(uuid4(), settings, pool, JobQueue(redis, settings.redis_prefix), known)
         return await _serve(room, JobQueue(blocking, settings.redis_prefix), queues)
     finally:
         await redis.aclose(close_connection_pool=True)
@@ -271,7 +290,7 @@ async def _serve(room: Room, waiting: JobQueue, queues: Sequence[Queue]) -> int:
     await workers.register(
         room.pool,
         room.worker,
-        name=f"{socket.gethostname()}:{os.getpid()}",
+        name=workers.name_of(os.getpid()),
         version=__version__,
         queues=queues,
         slots=(settings.worker_concurrency, settings.worker_inline_concurrency),
@@ -281,7 +300,7 @@ async def _serve(room: Room, waiting: JobQueue, queues: Sequence[Queue]) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.drain)
-    log.info("worker_started", worker=str(room.worker), queues=queues, slots=worker.capacity)
+    log.info("worker_started", worker=str(room.worker), queues=queues, slots=worker.capacity, plug_ins=worker.plug_ins)
     await worker.async_run()
     await worker.close()
     log.info("worker_stopped", exit_code=worker.exit_code)

@@ -1,11 +1,13 @@
 """What follows a commit: dispatch what it queued, and hint that there are events."""
 
 import asyncio
+from uuid import UUID
 
 import structlog
 
 from app import metrics
 from app.api.state import ApiState
+from app.artifacts import remove_artifacts
 from app.queue import REDIS_AWAY
 from schemas.stage import Transition
 
@@ -27,3 +29,9 @@ async def after_commit(state: ApiState, transition: Transition, *, cancelling: b
     except REDIS_AWAY as error:  # TimeoutError included
         metrics.dispatch_failures.inc()
         log.warning("dispatch_failed", stages=len(transition.queued), error=type(error).__name__)
+
+
+async def after_delete(state: ApiState, pipeline: UUID) -> None:
+    """End the streams of a pipeline that is deleted, and remove its artifacts. Raises OSError when those resist."""
+    state.broadcaster.look([pipeline])
+    await asyncio.to_thread(remove_artifacts, state.settings.data_dir, pipeline)

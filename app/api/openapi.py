@@ -15,14 +15,52 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from app import __version__
 from app.api import examples
+from app.api.bulk import BulkAnswer
 from app.api.health import Readiness
-from app.api.pipelines import DryRun
 from app.api.problems import MEDIA_TYPE, Problem
-from app.api.task_types import TaskTypePage
-from schemas.pipeline import Pipeline, PipelinePage, PipelineProgress, PipelineSpec
+from schemas.bulk import BulkRequest
+from schemas.graph import PipelineGraph
+from schemas.pipeline import DryRun, Pipeline, PipelinePage, PipelinePatch, PipelineProgress, PipelineSpec
+from schemas.queue import QueuePage, QueueStatus
+from schemas.series import SeriesPage
+from schemas.stats import StatsOverview
+from schemas.task import Purged, PurgeSpec, Task, TaskPage, TaskResult, TaskSpec, TaskTypePage
+from schemas.worker import WorkerPage
 
-STRUCTS = (PipelineSpec, Pipeline, PipelinePage, PipelineProgress, DryRun, TaskTypePage, Readiness, Problem)
-BODIES = {"createPipeline": ("PipelineSpec", examples.PIPELINE_SPEC)}
+STRUCTS = (
+    PipelineSpec,
+    PipelinePatch,
+    Pipeline,
+    PipelinePage,
+    PipelineProgress,
+    PipelineGraph,
+    BulkRequest,
+    BulkAnswer,
+    DryRun,
+    TaskSpec,
+    PurgeSpec,
+    Purged,
+    Task,
+    TaskPage,
+    TaskResult,
+    TaskTypePage,
+    SeriesPage,
+    StatsOverview,
+    QueueStatus,
+    QueuePage,
+    WorkerPage,
+    Readiness,
+    Problem,
+)
+BODIES = {
+    "createPipeline": ("PipelineSpec", examples.PIPELINE_SPEC),
+    "patchPipeline": ("PipelinePatch", examples.PIPELINE_PATCH),
+    "cancelPipelines": ("BulkRequest", examples.BULK_CANCEL),
+    "retryPipelines": ("BulkRequest", examples.BULK_RETRY),
+    "deletePipelines": ("BulkRequest", examples.BULK_DELETE),
+    "submitTask": ("TaskSpec", examples.TASK_SPEC),
+    "purgeTasks": ("PurgeSpec", examples.PURGE_SPEC),
+}
 OPEN = frozenset({"getLiveness", "getReadiness"})
 SCHEMAS = "#/components/schemas/"
 BEARER = "The value of HEADWAY_API_TOKEN. Without one the API serves its own machine only, and needs no token."

@@ -13,8 +13,12 @@ from app.api.request_id import request_id
 from app.errors import (
     Conflict,
     Fault,
+    Gone,
     HeadwayError,
     InvalidRequest,
+    KeyInFlight,
+    KeyInvalid,
+    KeyReused,
     MalformedRequest,
     NotFound,
     TooLarge,
@@ -60,6 +64,7 @@ FAMILY: tuple[type[HeadwayError], ...] = (
     NotFound,
     MethodNotAllowed,
     Conflict,
+    Gone,
     TooLarge,
     UnsupportedMediaType,
     InvalidRequest,
@@ -67,7 +72,8 @@ FAMILY: tuple[type[HeadwayError], ...] = (
     Unavailable,
 )
 BY_STATUS = {member.status: member for member in FAMILY}
-BY_CODE = {member.code: member for member in FAMILY}
+KEYS: tuple[type[HeadwayError], ...] = (KeyInvalid, KeyReused, KeyInFlight)
+BY_CODE = {member.code: member for member in FAMILY + KEYS}
 DETAILS = {
     404: "There is nothing at this path.",
     405: "This path does not know the method; the Allow header names those that it does.",
@@ -95,19 +101,24 @@ def problem_response(request: Request[Any, Any, Any], error: Exception) -> Respo
     told = _as_family(error)
     if told.status == HeadwayError.status:
         log.error("request_failed", method=request.method, path=request.url.path, exc_info=error)
-    problem = Problem(
-        type=f"/problems/{told.code}",
-        title=told.title,
-        status=told.status,
-        detail=told.detail,
-        instance=request.scope["raw_path"].decode("latin-1"),
-        code=told.code,
-        request_id=request_id(request.scope),
-        errors=list(told.faults),
-    )
+    problem = problem_of(told, request.scope["raw_path"].decode("latin-1"), request_id(request.scope))
     headers = {**HEADERS.get(told.status, {}), **(getattr(error, "headers", None) or {})}
     body = msgspec.json.encode({**told.extra, **msgspec.to_builtins(problem)})
     return Response(body, status_code=told.status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def problem_of(error: HeadwayError, instance: str, request: str) -> Problem:
+    """The problem document of an error; ``instance`` is the path that it is about, ``request`` the request's id."""
+    return Problem(
+        type=f"/problems/{error.code}",
+        title=error.title,
+        status=error.status,
+        detail=error.detail,
+        instance=instance,
+        code=error.code,
+        request_id=request,
+        errors=list(error.faults),
+    )
 
 
 def _as_family(error: Exception) -> HeadwayError:

@@ -46,13 +46,17 @@ def labels(texts: Iterable[str]) -> list[tuple[str, str]]:
     """Read the values of a ``label`` parameter.
 
     Raises:
-        InvalidRequest: one is not written ``key:value``.
+        InvalidRequest: one is not written ``key:value``, or a key is given two values, which no pipeline has.
 
     """
-    pairs = [text.partition(":") for text in texts]
-    if not all(key and colon for key, colon, _ in pairs):
-        raise refused("label", "is written key:value")
-    return [(key, value) for key, _, value in pairs]
+    found: dict[str, str] = {}
+    for text in texts:
+        key, colon, value = text.partition(":")
+        if not (key and colon):
+            raise refused("label", "is written key:value")
+        if found.setdefault(key, value) != value:
+            raise refused("label", f"asks for two values of {quoted(key)}; a pipeline has one of each label")
+    return list(found.items())
 
 
 def refused(parameter: str, why: str) -> InvalidRequest:

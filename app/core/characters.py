@@ -5,10 +5,12 @@ from collections.abc import Iterable, Iterator
 from math import isfinite
 from typing import Any
 
+from msgspec import UNSET
+
 from app.core.pointer import pointer
 from app.errors import Fault
 from schemas import limits
-from schemas.pipeline import PipelineSpec
+from schemas.pipeline import PipelinePatch, PipelineSpec
 
 INTEGER_MIN = -(2**63)
 INTEGER_MAX = 2**64 - 1
@@ -17,13 +19,13 @@ _NOT_IN_LINES = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _NOT_IN_TEXTS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")  # May have tabs and line ends.
 
 
-def spec_faults(spec: PipelineSpec) -> Iterator[Fault]:
+def spec_faults(spec: PipelineSpec | PipelinePatch) -> Iterator[Fault]:
     """What cannot be stored in the pipeline's own words; stage names are held by their pattern already."""
-    if bad := _NOT_IN_LINES.search(spec.name):
+    if spec.name is not UNSET and (bad := _NOT_IN_LINES.search(spec.name)):
         yield _bad_character(bad, "/name")
-    if bad := _NOT_IN_TEXTS.search(spec.description):
+    if spec.description is not UNSET and (bad := _NOT_IN_TEXTS.search(spec.description)):
         yield _bad_character(bad, "/description")
-    for key, value in spec.labels.items():
+    for key, value in () if spec.labels is UNSET else spec.labels.items():
         if bad := _NOT_IN_LINES.search(key):
             yield _bad_character(bad, "/labels")
         elif bad := _NOT_IN_LINES.search(value):

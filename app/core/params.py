@@ -43,6 +43,15 @@ def schema_faults(params: Params, task_type: TaskType, stage_at: str, unjudged: 
             yield from _told(error, params, task_type, stage_at)
 
 
+def schema_problem(schema: dict[str, Any]) -> str | None:
+    """Say in a sentence why params cannot be checked by this schema; None if they can."""
+    try:
+        _validator(msgspec.json.encode(schema))
+    except (ValidationError, ValueError) as error:
+        return shortened(" ".join(str(error).split()))
+    return None
+
+
 @lru_cache(maxsize=VALIDATORS_MAX)
 def _validator(schema: bytes) -> Draft202012Validator:
     """Compiled once per schema text; ``offline`` because a ``$ref`` must never make this process fetch anything."""

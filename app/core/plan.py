@@ -17,8 +17,10 @@ from app.core.reference_types import reference_faults
 from app.core.references import written_in
 from app.core.wording import did_you_mean, quoted
 from app.errors import Fault, InvalidRequest
+from schemas import limits
 from schemas.pipeline import PipelineSpec, StageSpec
 from schemas.queue import Queue, Slot
+from schemas.states import TriggerRule
 from schemas.task import TaskType
 
 FAULTS_MAX = 50
@@ -41,6 +43,12 @@ class PlannedStage(Struct, frozen=True):
     max_retries: int
     retry_delay_s: float
     timeout_s: float
+    retry_backoff: float = 1.0
+    retry_delay_max_s: float = limits.RETRY_DELAY_CAP_DEFAULT_S
+    queue_timeout_s: float | None = None
+    total_timeout_s: float | None = None
+    trigger_rule: TriggerRule = TriggerRule.ALL_COMPLETED
+    allow_failure: bool = False
 
 
 class Plan(Struct, frozen=True):
@@ -99,7 +107,13 @@ def _planned(
         depends_on=depends_on,
         max_retries=max_retries if stage.max_retries is None else stage.max_retries,
         retry_delay_s=stage.retry_delay,
+        retry_backoff=stage.retry_backoff,
+        retry_delay_max_s=stage.retry_delay_max,
         timeout_s=stage.timeout,
+        queue_timeout_s=stage.queue_timeout,
+        total_timeout_s=stage.total_timeout,
+        trigger_rule=stage.trigger_rule,
+        allow_failure=stage.allow_failure,
     )
 
 
@@ -125,9 +139,13 @@ def _faults(
     edges: Sequence[Edge],
 ) -> Iterator[Fault]:
     yield from spec_faults(spec)
+    waiting = {edge.stage for edge in edges}
     for position, stage in enumerate(spec.stages):
         yield from unstorable[position]
         yield from _task_faults(stage, task_types, f"/stages/{position}")
+        if stage.trigger_rule is TriggerRule.ANY_FAILED and stage.name not in waiting:
+            detail = "waits for a failure of what it depends on, and depends on nothing"
+            yield Fault("rule_without_dependencies", detail, f"/stages/{position}/trigger_rule")
         if stage.task in task_types and not unstorable[position]:
             referring = frozenset(written[position])
             yield from schema_faults(stage.params, task_types[stage.task], f"/stages/{position}", referring)

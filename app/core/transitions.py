@@ -46,7 +46,7 @@ class StageEvent(StrEnum):
     RELEASE = "release"
     """The scheduler, or the start call for a root: all of its dependencies are satisfied."""
     SKIP = "skip"
-    """The scheduler: a dependency ended without completing."""
+    """The scheduler: a dependency ended without completing, or its trigger rule had no need of it."""
     CLAIM = "claim"
     """A worker takes it for one attempt, under a lease."""
     COMPLETE = "complete"
@@ -63,6 +63,8 @@ class StageEvent(StrEnum):
     """The rescuer: too many losses in a row, so the stage itself is suspected of killing its workers."""
     QUEUE_AGAIN = "queue_again"
     """The scheduler, at ``retry_at``."""
+    EXPIRE = "expire"
+    """The scheduler: it waited for a start for longer than its queue timeout or its total timeout allows."""
     CANCEL = "cancel"
     """A client, for the stage or its pipeline. A running stage stays so until its process group is gone."""
     STOP = "stop"
@@ -70,7 +72,7 @@ class StageEvent(StrEnum):
     RETRY = "retry"
     """A client asks for another go, once the pipeline has settled: fresh budget, attempts counted on."""
     REVIVE = "revive"
-    """Comes with the retry of what it had waited for."""
+    """Comes with the retry of what it had waited for; a completed one too, if it had been released by a failure."""
 
 
 class AttemptEvent(StrEnum):
@@ -119,6 +121,7 @@ STAGE_MOVES: Mapping[StageEvent, Mapping[StageStatus | None, StageStatus]] = {
     StageEvent.RESCUE: {_S.RUNNING: _S.RETRYING},
     StageEvent.QUARANTINE: {_S.RUNNING: _S.FAILED},
     StageEvent.QUEUE_AGAIN: {_S.RETRYING: _S.QUEUED},
+    StageEvent.EXPIRE: {_S.QUEUED: _S.FAILED, _S.RETRYING: _S.FAILED},
     StageEvent.CANCEL: {
         _S.PENDING: _S.CANCELLED,
         _S.QUEUED: _S.CANCELLED,
@@ -127,7 +130,7 @@ STAGE_MOVES: Mapping[StageEvent, Mapping[StageStatus | None, StageStatus]] = {
     },
     StageEvent.STOP: {_S.RUNNING: _S.CANCELLED},
     StageEvent.RETRY: {_S.FAILED: _S.PENDING, _S.CANCELLED: _S.PENDING},
-    StageEvent.REVIVE: {_S.SKIPPED: _S.PENDING},
+    StageEvent.REVIVE: {_S.SKIPPED: _S.PENDING, _S.COMPLETED: _S.PENDING},
 }
 
 ATTEMPT_MOVES: Mapping[AttemptEvent, Mapping[Outcome | None, Outcome]] = {
@@ -150,11 +153,12 @@ ONLY_WHILE: Mapping[StageEvent, frozenset[PipelineStatus]] = {
     StageEvent.RESCUE: _GOING_ON,
     StageEvent.QUARANTINE: _GOING_ON,
     StageEvent.QUEUE_AGAIN: _GOING_ON,
+    StageEvent.EXPIRE: frozenset({_P.RUNNING}),
 }
 """The stage events that ask for a certain status of the pipeline; the others do not depend on it.
 
-Pause holds back claims only. Once a cancel is in, nothing starts, and an attempt that ends in any way but completed was
-stopped: its stage ends as cancelled.
+Pause holds back claims, and the clock of what waits. Once a cancel is in, nothing starts, and an attempt that ends in
+any way but completed was stopped: its stage ends as cancelled.
 """
 
 
@@ -184,7 +188,10 @@ def next_attempt(outcome: Outcome | None, event: AttemptEvent) -> Outcome:
 
 
 def settled(statuses: Iterable[StageStatus], pipeline: PipelineStatus) -> PipelineStatus | None:
-    """How a pipeline ends whose stages have these statuses; None while it goes on, has not begun or has ended."""
+    """How a pipeline ends whose stages have these statuses; None while it goes on, has not begun or has ended.
+
+    Stages that have ended badly and were allowed to are to be left out.
+    """
     present = frozenset(statuses)
     if not present <= STAGE_TERMINAL or pipeline is PipelineStatus.PENDING or pipeline in PIPELINE_TERMINAL:
         return None

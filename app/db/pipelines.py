@@ -1,7 +1,6 @@
 """Pipelines: create, start, cancel, delete, and the ways to look at them."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -9,14 +8,11 @@ import msgspec
 
 from app.db.pool import Connection
 from app.db.queries import load
-from schemas.pipeline import Pipeline, PipelineProgress, PipelineSummary
+from schemas.graph import PipelineGraph
+from schemas.pipeline import Pipeline, PipelineProgress
 from schemas.stage import Transition
 
 SQL = load("pipelines")
-PAGE = {
-    True: SQL["page"].replace("{beyond}", "<").replace("{order}", "DESC"),
-    False: SQL["page"].replace("{beyond}", ">").replace("{order}", "ASC"),
-}
 
 
 class Verdict(Transition, frozen=True, kw_only=True):
@@ -34,27 +30,33 @@ async def create(c: Connection, spec: Mapping[str, Any], edges: Sequence[tuple[i
 
 async def start(c: Connection, uuid: UUID) -> Verdict | None:
     """pending → running; None if there is no such pipeline."""
-    return _verdict(await c.fetchval(SQL["start"], uuid))
+    return verdict(await c.fetchval(SQL["start"], uuid))
 
 
 async def cancel(c: Connection, uuid: UUID) -> Verdict | None:
     """→ cancelling; None if there is no such pipeline."""
-    return _verdict(await c.fetchval(SQL["cancel"], uuid))
+    return verdict(await c.fetchval(SQL["cancel"], uuid))
 
 
 async def pause(c: Connection, uuid: UUID) -> Verdict | None:
     """running → paused; None if there is no such pipeline."""
-    return _verdict(await c.fetchval(SQL["pause"], uuid))
+    return verdict(await c.fetchval(SQL["pause"], uuid))
 
 
 async def resume(c: Connection, uuid: UUID) -> Verdict | None:
     """paused → running; None if there is no such pipeline."""
-    return _verdict(await c.fetchval(SQL["resume"], uuid))
+    return verdict(await c.fetchval(SQL["resume"], uuid))
 
 
-async def retry(c: Connection, uuid: UUID) -> Verdict | None:
-    """failed | cancelled → running; None if there is no such pipeline."""
-    return _verdict(await c.fetchval(SQL["retry"], uuid))
+async def retry(c: Connection, uuid: UUID, only_stage: UUID | None = None) -> Verdict | None:
+    """failed | cancelled → running, for all of it or one stage; None if there is no such pipeline."""
+    return verdict(await c.fetchval(SQL["retry"], uuid, only_stage))
+
+
+async def patch(c: Connection, uuid: UUID, changes: Mapping[str, Any]) -> Transition | None:
+    """Change name, description, labels, priority; None if there is no such pipeline."""
+    answer = await c.fetchval(SQL["patch"], uuid, msgspec.json.encode(changes).decode())
+    return None if answer is None else msgspec.json.decode(answer, type=Transition)
 
 
 async def delete(c: Connection, uuid: UUID) -> str | None:
@@ -75,31 +77,12 @@ async def progress(c: Connection, uuid: UUID) -> PipelineProgress | None:
     return None if found is None else msgspec.json.decode(found, type=PipelineProgress)
 
 
-async def page(
-    c: Connection,
-    project: str,
-    *,
-    statuses: Sequence[str] | None,
-    name: str | None,
-    labels: Mapping[str, str] | None,
-    created_after: datetime | None,
-    after: tuple[datetime, int] | None,
-    limit: int,
-    newest_first: bool,
-) -> list[tuple[PipelineSummary, tuple[datetime, int]]]:
-    """At most ``limit`` pipelines from behind ``after``, each with the key that continues behind it."""
-    rows = await c.fetch(
-        PAGE[newest_first],
-        project,
-        statuses,
-        name,
-        None if labels is None else msgspec.json.encode(labels).decode(),
-        created_after,
-        *(after or (None, None)),
-        limit,
-    )
-    return [(msgspec.json.decode(row["summary"], type=PipelineSummary), (row["created_at"], row["id"])) for row in rows]
+async def graph(c: Connection, uuid: UUID) -> PipelineGraph | None:
+    """Nodes and edges, without the levels."""
+    found = await c.fetchval(SQL["graph"], uuid)
+    return None if found is None else msgspec.json.decode(found, type=PipelineGraph)
 
 
-def _verdict(answer: str | None) -> Verdict | None:
+def verdict(answer: str | None) -> Verdict | None:
+    """Read the answer of a verb on one pipeline or stage."""
     return None if answer is None else msgspec.json.decode(answer, type=Verdict)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from app.db.pipelines import Verdict, verdict
 from app.db.pool import Connection
 from app.db.queries import load
 from schemas.stage import (
@@ -17,6 +18,7 @@ from schemas.stage import (
     Lost,
     Overdue,
     Progress,
+    Purged,
     QueuedStage,
     Released,
 )
@@ -58,9 +60,9 @@ async def releasable(c: Connection, limit: int) -> list[int]:
     return [row["pipeline_id"] for row in await c.fetch(SQL["releasable"], limit)]
 
 
-async def retries_due(c: Connection, limit: int) -> list[int]:
-    """Pipelines with a retry that is due."""
-    return [row["pipeline_id"] for row in await c.fetch(SQL["retries_due"], limit)]
+async def due(c: Connection, limit: int) -> list[int]:
+    """Pipelines with a stage whose retry is due, or that has waited too long."""
+    return [row["pipeline_id"] for row in await c.fetch(SQL["due"], limit)]
 
 
 async def queued_after(
@@ -79,6 +81,33 @@ async def lost(c: Connection, limit: int) -> list[Lost]:
 async def overdue(c: Connection, lease_timeout_s: float) -> list[Overdue]:
     """Running attempts two leases past their timeout."""
     return msgspec.json.decode(await c.fetchval(SQL["overdue"], lease_timeout_s), type=list[Overdue])
+
+
+async def cancel(c: Connection, stage: UUID) -> Verdict | None:
+    """→ cancelled, at once or by its worker; None if there is no such stage."""
+    return verdict(await c.fetchval(SQL["cancel"], stage))
+
+
+async def purge(c: Connection, pipeline_ids: Iterable[int], queue: str | None, *, wait: bool) -> Purged:
+    """Cancel what is queued in these pipelines; ``wait`` for locks or leave the locked ones out."""
+    return msgspec.json.decode(await c.fetchval(SQL["purge"], list(pipeline_ids), queue, wait), type=Purged)
+
+
+async def pipelines_with_queued(c: Connection, queue: str | None, before: datetime, limit: int) -> list[int]:
+    """Some pipelines in which a stage has been queued since ``before`` or longer."""
+    return [row["pipeline_id"] for row in await c.fetch(SQL["pipelines_with_queued"], queue, before, limit)]
+
+
+async def now(c: Connection) -> datetime:
+    """What the database's clock says."""
+    moment: datetime = await c.fetchval(SQL["now"])
+    return moment
+
+
+async def pipeline_of(c: Connection, stage: UUID) -> UUID | None:
+    """The pipeline of a stage."""
+    found: UUID | None = await c.fetchval(SQL["pipeline_of"], stage)
+    return found
 
 
 async def results(c: Connection, pipeline: UUID, names: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -8,6 +8,7 @@ import msgspec
 from app.db.pool import Connection
 from app.db.queries import load
 from schemas.stage import Beat, Held
+from schemas.worker import Fleet, Worker
 
 SQL = load("workers")
 
@@ -48,10 +49,31 @@ async def scheduler_beat(c: Connection, scheduler: UUID, name: str) -> None:
     await c.execute(SQL["scheduler_beat"], scheduler, name)
 
 
+async def scheduler_leave(c: Connection, scheduler: UUID) -> None:
+    """Say that a scheduler has ended."""
+    await c.execute(SQL["scheduler_leave"], scheduler)
+
+
+async def holds_lease(c: Connection, name: str) -> bool:
+    """Whether the worker process of this name takes work."""
+    found: bool = await c.fetchval(SQL["holds_lease"], name)
+    return found
+
+
 async def alive(c: Connection, scheduler_age_s: float) -> tuple[int, int]:
     """How many workers hold a lease, and how many schedulers were seen within ``scheduler_age_s``."""
     row = await c.fetchrow(SQL["alive"], scheduler_age_s)
     return (row["workers"], row["schedulers"]) if row else (0, 0)
+
+
+async def recent(c: Connection) -> list[Worker]:
+    """Workers that hold a lease, then those that ended within the last hour; the newest of each first."""
+    return msgspec.json.decode(await c.fetchval(SQL["recent"]), type=list[Worker])
+
+
+async def fleet(c: Connection) -> Fleet:
+    """All workers that hold a lease together."""
+    return msgspec.json.decode(await c.fetchval(SQL["fleet"]), type=Fleet)
 
 
 async def installation(c: Connection) -> UUID:

@@ -1,7 +1,8 @@
 """Rescue: take stages back from workers whose lease has run out.
 
 After an outage of Postgres every lease has run out at once, and nobody is to blame. A rescuer that could not tick
-itself for a while therefore waits one full lease before it takes any: those who live renew theirs meanwhile.
+itself for a while, or that has only just begun and cannot know, therefore waits one full lease before it takes any:
+those who live renew theirs meanwhile.
 """
 
 import time
@@ -39,14 +40,22 @@ class Rescuer:
         """Take expired leases, unless it was away itself; return how many attempts were ended."""
         overran = await stages.enforce_timeouts(self.releaser.pool, self.lease_timeout_s)
         now = self._clock()  # only now: Postgres may have been frozen while it was asked
-        if self._ticked_at is not None and now - self._ticked_at > 2 * self.interval_s + 1:
-            log.warning("rescuer_was_away", seconds=round(now - self._ticked_at, 1))
+        if self._was_away(now):
             self._trusts_leases_at = now + self.lease_timeout_s
         if now >= self._trusts_leases_at:
             await workers.expire(self.releaser.pool)
         self._ticked_at = now
         lost = await stages.rescue(self.releaser.pool, LIMIT)
         return sum([await self._follow_up(answer) for answer in (overran, lost)])
+
+    def _was_away(self, now: float) -> bool:
+        if self._ticked_at is None:
+            return True
+        away_s = now - self._ticked_at
+        if away_s > 2 * self.interval_s + 1:
+            log.warning("rescuer_was_away", seconds=round(away_s, 1))
+            return True
+        return False
 
     async def _follow_up(self, answer: Completed) -> int:
         if answer.hints:

@@ -1,4 +1,4 @@
-"""Retry: queue the stages whose next attempt is due."""
+"""Retry: queue the stages whose next attempt is due, and fail those that have waited too long for one."""
 
 from app.scheduler.releaser import Releaser
 from app.services import stages
@@ -13,7 +13,7 @@ class Retrier:
         self.releaser = releaser
 
     async def run_once(self) -> int:
-        """Queue again what is due; return in how many pipelines."""
-        due = await stages.retries_due(self.releaser.pool, LIMIT)
+        """Queue again, or fail, what is due; return in how many pipelines."""
+        due = await stages.due(self.releaser.pool, LIMIT)
         await self.releaser.release(due)
         return len(due)

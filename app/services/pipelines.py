@@ -2,25 +2,27 @@
 
 import os
 import time
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-import msgspec
-
+from app.core.cursor import read_cursor, write_cursor
 from app.core.plan import Plan
 from app.db import pipelines as db
 from app.db.pool import Pool, connection
-from app.errors import Conflict, Fault, InvalidRequest, NotFound
+from app.db.selection import Key
+from app.errors import Conflict, NotFound
+from app.services.selection import select
 from schemas import limits
+from schemas.bulk import PipelineFilter
 from schemas.pipeline import Pipeline, PipelinePage, PipelineProgress
 from schemas.stage import Stage, Transition
-from schemas.states import StageStatus
+from schemas.states import STAGE_TERMINAL, StageStatus
 
 DEFAULT_PROJECT = "default"
+LOOK_AT_MAX = 100_000
+"""A page looks at so many pipelines at most, and is short if too few of them match."""
 
 
 def uuid7() -> UUID:
@@ -33,12 +35,13 @@ def uuid7() -> UUID:
 async def create(pool: Pool, plan: Plan, *, project: str = DEFAULT_PROJECT) -> tuple[UUID, Transition]:
     """Submit a pipeline, and start it if the plan says so. The caller dispatches what the transition names."""
     uuid = uuid7()
-    spec, edges = _rows(plan, uuid, project)
+    spec, edges = rows(plan, uuid, project)
     async with connection(pool) as c:
         return uuid, await db.create(c, spec, edges)
 
 
-def _rows(plan: Plan, uuid: UUID, project: str) -> tuple[dict[str, Any], list[tuple[int, int]]]:
+def rows(plan: Plan, uuid: UUID, project: str) -> tuple[dict[str, Any], list[tuple[int, int]]]:
+    """What is stored of a plan, and its edges as pairs of positions (depends on, stage)."""
     position = {stage.name: number for number, stage in enumerate(plan.stages)}
     edges = [(position[other], position[stage.name]) for stage in plan.stages for other in stage.depends_on]
     dependents = Counter(source for source, _ in edges)
@@ -54,7 +57,13 @@ def _rows(plan: Plan, uuid: UUID, project: str) -> tuple[dict[str, Any], list[tu
             "references": stage.references,
             "max_retries": stage.max_retries,
             "retry_delay_s": stage.retry_delay_s,
+            "retry_backoff": stage.retry_backoff,
+            "retry_delay_max_s": stage.retry_delay_max_s,
             "timeout_s": stage.timeout_s,
+            "queue_timeout_s": stage.queue_timeout_s,
+            "total_timeout_s": stage.total_timeout_s,
+            "trigger_rule": stage.trigger_rule,
+            "allow_failure": stage.allow_failure,
             "unmet": len(stage.depends_on),
             "dependents": dependents[number],
         }
@@ -122,7 +131,7 @@ async def resume(pool: Pool, uuid: UUID) -> Transition:
 
 
 async def retry(pool: Pool, uuid: UUID) -> Transition:
-    """failed | cancelled → running: completed stages are kept, all others begin again with a fresh budget.
+    """failed | cancelled → running: what failed or was cancelled begins again, and what waits for it; the rest is kept.
 
     Raises:
         NotFound: no such pipeline.
@@ -131,6 +140,20 @@ async def retry(pool: Pool, uuid: UUID) -> Transition:
     """
     async with connection(pool) as c:
         return _accepted(await db.retry(c, uuid), uuid, "retried")
+
+
+async def patch(pool: Pool, uuid: UUID, changes: Mapping[str, Any]) -> Transition:
+    """Change name, description, labels or priority; a new priority names all that is queued for dispatch.
+
+    Raises:
+        NotFound: no such pipeline.
+
+    """
+    async with connection(pool) as c:
+        transition = await db.patch(c, uuid, changes)
+    if transition is None:
+        raise _unknown(uuid)
+    return transition
 
 
 async def delete(pool: Pool, uuid: UUID) -> None:
@@ -160,9 +183,9 @@ async def get(pool: Pool, uuid: UUID) -> Pipeline:
         pipeline = await db.get(c, uuid)
     if pipeline is None:
         raise _unknown(uuid)
-    ended = {stage.name for stage in pipeline.stages if stage.status is StageStatus.COMPLETED}
+    ended = {stage.name for stage in pipeline.stages if stage.status in STAGE_TERMINAL}
     for stage in pipeline.stages:
-        stage.waiting_reason = _waiting_reason(stage, ended, pipeline.status)
+        stage.waiting_reason = waiting_reason(stage, ended, pipeline.status)
     return pipeline
 
 
@@ -182,11 +205,8 @@ async def progress(pool: Pool, uuid: UUID) -> PipelineProgress:
 
 async def list_page(
     pool: Pool,
+    wanted: PipelineFilter,
     *,
-    statuses: Sequence[str] | None = None,
-    name: str | None = None,
-    labels: Mapping[str, str] | None = None,
-    created_after: datetime | None = None,
     cursor: str | None = None,
     limit: int = limits.PAGE_DEFAULT,
     sort: str = "-created_at",
@@ -195,25 +215,20 @@ async def list_page(
     """One page of pipelines; ``sort`` is ``created_at`` or ``-created_at``.
 
     Raises:
-        InvalidRequest: the cursor is none of ours.
+        InvalidRequest: the cursor is none of ours, or a time is beyond the calendar.
 
     """
-    async with connection(pool) as c:
-        rows = await db.page(
-            c,
-            project,
-            statuses=statuses,
-            name=name,
-            labels=labels,
-            created_after=created_after,
-            after=None if cursor is None else _read_cursor(cursor),
-            limit=limit + 1,
-            newest_first=sort.startswith("-"),
-        )
-    shown, beyond = rows[:limit], rows[limit:]
+    found, behind = await select(
+        pool,
+        project,
+        wanted,
+        behind=None if cursor is None else read_cursor(cursor, Key),
+        newest_first=sort.startswith("-"),
+        limit=limit,
+        look_at_max=LOOK_AT_MAX,
+    )
     return PipelinePage(
-        items=[summary for summary, _ in shown],
-        next_cursor=_write_cursor(shown[-1][1]) if beyond else None,
+        items=[summary for summary, _ in found], next_cursor=None if behind is None else write_cursor(behind)
     )
 
 
@@ -229,7 +244,8 @@ def _unknown(uuid: UUID) -> NotFound:
     return NotFound(f"There is no pipeline {uuid}.")
 
 
-def _waiting_reason(stage: Stage, ended: set[str], pipeline_status: str) -> str | None:
+def waiting_reason(stage: Stage, ended: set[str], pipeline_status: str) -> str | None:
+    """What a stage waits for, in words; None if it waits for nothing. ``ended`` are the stages that have ended."""
     match stage.status:
         case StageStatus.PENDING if pipeline_status == "pending":
             return "the pipeline has not been started"
@@ -238,24 +254,8 @@ def _waiting_reason(stage: Stage, ended: set[str], pipeline_status: str) -> str 
         case StageStatus.QUEUED if pipeline_status == "paused":
             return "the pipeline is paused"
         case StageStatus.QUEUED:
-            return f"waits for a free slot on the queue {stage.queue}"
+            return stage.waiting_reason or f"waits for a free slot on the queue {stage.queue}"
         case StageStatus.RETRYING:
             return "waits for its next attempt"
         case _:
             return None
-
-
-def _write_cursor(key: tuple[datetime, int]) -> str:
-    return urlsafe_b64encode(msgspec.json.encode(key)).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str) -> tuple[datetime, int]:
-    try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        moment, number = msgspec.json.decode(urlsafe_b64decode(padded), type=tuple[datetime, int])
-    except (ValueError, msgspec.DecodeError):
-        detail = "The cursor is not one that this API gave out; start again without it."
-        raise InvalidRequest(detail, faults=(Fault("cursor_invalid", detail),)) from None
-    if not 0 <= number < 2**63 or moment.tzinfo is None:
-        raise InvalidRequest("The cursor is not one that this API gave out; start again without it.")
-    return moment, number

@@ -4,6 +4,7 @@ Each batch first takes what nobody else has locked. What was left out follows on
 two seconds for each; a pipeline that stays locked even so is left for the caller to come back to.
 """
 
+import random
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -129,10 +130,10 @@ async def releasable(pool: Pool, limit: int) -> list[int]:
         return await db.releasable(c, limit)
 
 
-async def retries_due(pool: Pool, limit: int) -> list[int]:
-    """Pipelines with a stage whose retry is due."""
+async def due(pool: Pool, limit: int) -> list[int]:
+    """Pipelines with a stage whose retry is due, or that has waited too long for a start."""
     async with connection(pool) as c:
-        return await db.retries_due(c, limit)
+        return await db.due(c, limit)
 
 
 async def queued_after(pool: Pool, after: tuple[datetime, UUID], *, min_age_s: float, limit: int) -> list[QueuedStage]:
@@ -173,7 +174,7 @@ def _as_lost(attempt: Lost) -> Completion:
 
 
 def _as_timed_out(attempt: Overdue) -> Completion:
-    delay_s = retry.next_delay_s(attempt.failures + 1, attempt.max_retries, attempt.retry_delay_s, retryable=True)
+    delay_s = retry.next_delay_s(attempt.failures + 1, attempt, retryable=True, jitter=random.random())
     return Completion(
         stage=attempt.stage,
         attempt=attempt.attempt,

@@ -1,5 +1,6 @@
 """Workers and schedulers: who is alive, and the leases that say so."""
 
+import socket
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
@@ -7,6 +8,7 @@ from app.db import workers as db
 from app.db.pool import Pool, connection
 from app.errors import SetupError
 from schemas.stage import Beat, Held
+from schemas.worker import Worker
 
 
 async def register(
@@ -50,10 +52,33 @@ async def scheduler_beat(pool: Pool, scheduler: UUID, name: str) -> None:
         await db.scheduler_beat(c, scheduler, name)
 
 
+async def scheduler_leave(pool: Pool, scheduler: UUID) -> None:
+    """Say that a scheduler has ended."""
+    async with connection(pool) as c:
+        await db.scheduler_leave(c, scheduler)
+
+
+def name_of(pid: int) -> str:
+    """What a process of this host is called."""
+    return f"{socket.gethostname()}:{pid}"
+
+
+async def holds_lease(pool: Pool, name: str) -> bool:
+    """Whether the worker process of this name takes work."""
+    async with connection(pool) as c:
+        return await db.holds_lease(c, name)
+
+
 async def alive(pool: Pool, scheduler_age_s: float = 15) -> tuple[int, int]:
     """How many workers hold a lease, and how many schedulers were seen within ``scheduler_age_s``."""
     async with connection(pool) as c:
         return await db.alive(c, scheduler_age_s)
+
+
+async def recent(pool: Pool) -> list[Worker]:
+    """Workers that hold a lease, then those that ended within the last hour; the newest of each first."""
+    async with connection(pool) as c:
+        return await db.recent(c)
 
 
 async def installation(pool: Pool) -> UUID:

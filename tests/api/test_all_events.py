@@ -111,7 +111,6 @@ async def test_filters(api, client, submit, follow_all):
         "&label=team:red": of(red, 1, 2, 3, 4, 5, 6),
         "&label=size:big": everything,
         "&label=size:big&label=team:blue": of(blue, 1, 2, 3, 4, 5, 6),
-        "&label=team:red&label=team:blue": [],
         "&label=team:": [],
         "&status=pending": of(red, 1) + of(blue, 1),
         "&status=running": of(red, 2, 3) + of(blue, 2, 3),

@@ -1,6 +1,7 @@
 """Whatever is sent, the answer is a problem that says where it is wrong, and nothing is stored."""
 
 import asyncio
+import base64
 import json
 from urllib.parse import urlsplit
 
@@ -183,6 +184,10 @@ async def test_a_body_over_the_limit_is_refused_whether_announced_or_not(client)
         assert (answer.status_code, told(answer)["code"]) == (413, "too_large")
 
 
+def cursor(text):
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
 QUERIES = {
     "stauts=running": (422, "unknown_parameter"),
     "after=1": (422, "unknown_parameter"),
@@ -197,10 +202,16 @@ QUERIES = {
     "label=team": (422, "invalid_parameter"),
     "created_after=yesterday": (422, "invalid_parameter"),
     "created_after=2030-01-31T12:00:00": (422, "invalid_parameter"),
+    "created_after=0001-01-01T00:00:00%2B14:00": (422, "invalid_value"),
+    "label=team:a&label=team:b": (422, "invalid_parameter"),
     "name=%00": (422, "bad_character"),
     "label=a:%00": (422, "bad_character"),
     "cursor=bm9uZSBvZiBvdXJz": (422, "cursor_invalid"),
     "cursor=%F0%9F%9A%82": (422, "cursor_invalid"),
+    "cursor=" + cursor('["2030-01-31T12:00:00",1]'): (422, "cursor_invalid"),
+    "cursor=" + cursor('["2030-01-31T12:00:00Z",-1]'): (422, "cursor_invalid"),
+    "cursor=" + cursor('["2030-01-31T12:00:00Z",9223372036854775808]'): (422, "cursor_invalid"),
+    "cursor=" + cursor('["9999-12-31T23:59:59-14:00",1]'): (422, "invalid_value"),
     "name=%ff": (400, None),
 }
 

@@ -8,17 +8,46 @@ import msgspec
 import pytest
 
 from app.api import examples
+from app.api.bulk import BulkAnswer
 from app.api.openapi import STRUCTS, document
 from app.asgi import create_app
-from schemas.pipeline import Pipeline, PipelinePage, PipelineProgress, PipelineSpec
+from schemas.bulk import BulkRequest
+from schemas.graph import PipelineGraph
+from schemas.pipeline import Pipeline, PipelinePage, PipelinePatch, PipelineProgress, PipelineSpec
+from schemas.queue import QueuePage, QueueStatus
+from schemas.series import SeriesPage
+from schemas.stats import StatsOverview
+from schemas.task import Purged, Task, TaskPage, TaskResult
+from schemas.worker import WorkerPage
 
 DECODED = {
     "createPipeline": Pipeline,
     "getPipeline": Pipeline,
     "startPipeline": Pipeline,
+    "patchPipeline": Pipeline,
     "cancelPipeline": Pipeline,
+    "cancelPipelines": BulkAnswer,
+    "retryPipelines": BulkAnswer,
+    "deletePipelines": BulkAnswer,
+    "retryPipeline": Pipeline,
+    "pausePipeline": Pipeline,
+    "resumePipeline": Pipeline,
     "listPipelines": PipelinePage,
     "getPipelineStatus": PipelineProgress,
+    "listTasks": TaskPage,
+    "getTask": Task,
+    "submitTask": Task,
+    "cancelTask": Task,
+    "retryTask": Task,
+    "purgeTasks": Purged,
+    "getTaskResult": TaskResult,
+    "listTaskMetrics": SeriesPage,
+    "getPipelineGraph": PipelineGraph,
+    "getStatsOverview": StatsOverview,
+    "listQueues": QueuePage,
+    "pauseQueue": QueueStatus,
+    "resumeQueue": QueueStatus,
+    "listWorkers": WorkerPage,
 }
 
 
@@ -77,6 +106,9 @@ def test_every_operation_has_an_id_a_sentence_an_example_and_says_how_it_fails(c
 
 def test_examples_are_what_they_stand_for(contract):
     msgspec.convert(examples.PIPELINE_SPEC, PipelineSpec)
+    msgspec.convert(examples.PIPELINE_PATCH, PipelinePatch)
+    for example in (examples.BULK_CANCEL, examples.BULK_RETRY, examples.BULK_DELETE):
+        msgspec.convert(example, BulkRequest)
     for operation in operations(contract).values():
         for status, answer in operation["responses"].items():
             for media_type, content in answer.get("content", {}).items():
@@ -114,7 +146,14 @@ async def test_answers_match_their_schemas(client, submit, contract):
     for operation, path in {
         "getPipeline": f"{base}/{pipeline['uuid']}",
         "getPipelineStatus": f"{base}/{pipeline['uuid']}/status",
+        "getPipelineGraph": f"{base}/{pipeline['uuid']}/graph",
         "listPipelines": base,
+        "listTasks": "/api/v1/tasks",
+        "getTask": f"/api/v1/tasks/{pipeline['stages'][0]['task_id']}",
+        "listTaskMetrics": f"/api/v1/tasks/{pipeline['stages'][0]['task_id']}/metrics",
+        "getStatsOverview": "/api/v1/tasks/stats/overview",
+        "listQueues": "/api/v1/queues",
+        "listWorkers": "/api/v1/workers",
         "listTaskTypes": "/api/v1/task-types",
         "getLiveness": "/livez",
         "getReadiness": "/readyz",

@@ -87,8 +87,12 @@ async def test_every_path_below_an_unknown_pipeline_is_not_found(client):
         ("GET", ""),
         ("GET", "/status"),
         ("GET", "/events"),
+        ("GET", "/graph"),
         ("POST", "/start"),
         ("POST", "/cancel"),
+        ("POST", "/retry"),
+        ("POST", "/pause"),
+        ("POST", "/resume"),
         ("DELETE", ""),
     ]:
         answer = await client.request(method, f"{BASE}/{uuid4()}{tail}")

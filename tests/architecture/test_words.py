@@ -8,7 +8,8 @@ import pytest
 from app.db.pool import Pool
 from schemas.event import EventType
 from schemas.queue import Queue, Slot
-from schemas.states import PIPELINE_TERMINAL, STAGE_TERMINAL, Outcome, PipelineStatus, StageStatus
+from schemas.states import PIPELINE_TERMINAL, STAGE_TERMINAL, Outcome, PipelineStatus, StageStatus, TriggerRule
+from schemas.worker import WorkerState
 
 CHECKS = """
 SELECT conrelid::regclass::text AS table, pg_get_constraintdef(oid) AS definition
@@ -30,8 +31,10 @@ async def checks(pool: Pool):
         ("stages", "status", StageStatus),
         ("stages", "queue", Queue),
         ("stages", "slot", Slot),
+        ("stages", "trigger_rule", TriggerRule),
         ("attempts", "outcome", Outcome),
         ("events", "type", EventType),
+        ("workers", "state", WorkerState),
     ],
 )
 async def test_a_column_takes_exactly_the_words_of_its_enum(checks, table: str, column: str, words: type[StrEnum]):

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import sys
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -134,7 +133,7 @@ async def test_a_worker_without_postgres_warns_and_then_kills_its_stages_before_
 async def test_a_worker_whose_event_loop_is_blocked_ends_itself_and_its_stages(
     headway: Headway, installation: Installation, oracle: Oracle
 ):
-    blocked = installation.start("worker", sys.executable, str(Path(__file__).with_name("blocking_worker.py")))
+    blocked = installation.worker(task_modules="blocking")
     await installation.ready()
     beside = await headway.submit(oracle.stage("beside", "say('runs'); attempt == 1 and forever()"))
     process = Watched([(await oracle.heard("runs")).pid])
@@ -151,7 +150,7 @@ async def test_a_worker_whose_event_loop_is_blocked_ends_itself_and_its_stages(
 async def test_a_loop_that_is_blocked_for_a_moment_costs_nothing(
     headway: Headway, installation: Installation, oracle: Oracle
 ):
-    worker = installation.start("worker", sys.executable, str(Path(__file__).with_name("blocking_worker.py")))
+    worker = installation.worker(task_modules="blocking")
     await installation.ready()
 
     pipeline = await headway.run(noop("a", sleep_s=0.5) | {"task": "block"})

@@ -27,6 +27,12 @@ def test_a_long_cycle_is_told_in_a_short_sentence(planned, train):
     assert len(str(refusal.value)) < 200
 
 
+def test_a_stage_that_waits_for_a_failure_needs_something_that_may_fail(faults_of, planned, train):
+    alert = train("alert") | {"trigger_rule": "any_failed"}
+    assert faults_of([alert]) == [("rule_without_dependencies", "/stages/0/trigger_rule")]
+    planned([train("a"), train("alert", ["a"]) | {"trigger_rule": "any_failed"}])
+
+
 def test_a_cycle_through_an_inferred_edge_is_a_cycle(faults_of, train):
     stages = [train("a", dataset={"from": "stages.b.result.model"}), train("b", ["a"])]
     assert faults_of(stages) == [("cycle", "/stages/0/params/dataset")]

@@ -44,6 +44,8 @@ STAGE_ARROWS = """
     pending → queued : release
     pending → skipped : skip
     queued → running : claim
+    queued → failed : expire
+    retrying → failed : expire
     running → completed : complete
     running → failed : fail
     running → failed : quarantine
@@ -59,6 +61,7 @@ STAGE_ARROWS = """
     failed → pending : retry
     cancelled → pending : retry
     skipped → pending : revive
+    completed → pending : revive
 """
 ATTEMPT_ARROWS = """
     - → completed : complete
@@ -124,10 +127,10 @@ def test_a_pipeline_that_completed_or_has_not_settled_cannot_be_retried(status):
         next_pipeline(status, PipelineEvent.RETRY)
 
 
-def test_a_completed_stage_is_kept_by_a_retry():
-    for event in (StageEvent.RETRY, StageEvent.REVIVE):
-        with pytest.raises(Refused):
-            next_stage(StageStatus.COMPLETED, event)
+def test_a_completed_stage_is_kept_by_a_retry_unless_what_it_waited_for_begins_again():
+    with pytest.raises(Refused):
+        next_stage(StageStatus.COMPLETED, StageEvent.RETRY)
+    assert next_stage(StageStatus.COMPLETED, StageEvent.REVIVE) is StageStatus.PENDING
 
 
 def test_any_waiting_stage_is_cancelled_at_once_but_a_running_one_only_when_it_has_stopped():

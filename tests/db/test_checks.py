@@ -44,6 +44,12 @@ QUEUED = {
     "with too many retries": "max_retries = 21",
     "with a retry in the past": "retry_delay_s = -1",
     "with a retry after days": "retry_delay_s = 86401",
+    "with a backoff that shortens": "retry_backoff = 0.5",
+    "with a backoff that explodes": "retry_backoff = 101",
+    "with a longest delay of less than nothing": "retry_delay_max_s = -1",
+    "with a queue timeout at once": "queue_timeout_s = 0.5",
+    "with a total timeout at once": "total_timeout_s = 0.5",
+    "with a rule that nobody knows": "trigger_rule = 'at_full_moon'",
     "with a timeout at once": "timeout_s = 0.5",
     "with a timeout after months": "timeout_s = 2592001",
     "with fewer dependents than none": "dependents = -1",
@@ -74,6 +80,7 @@ RUNNING = {
     "without a start": "started_at = NULL",
     "in no attempt": "attempt = 0",
     "that waits for others": "unmet = 1",
+    "given up for its waiting": f"give_up_at = {A_MOMENT}",
 }
 COMPLETED = {
     "at no time": "finished_at = NULL, propagated = false",
@@ -92,12 +99,16 @@ ROWS = {
     "an unknown event": "UPDATE events SET type = 'stage.exploded'",
     "a worker in an unknown state": "UPDATE workers SET state = 'asleep'",
     "a second installation": "INSERT INTO installation (only_row) VALUES (false)",
+    "a second place of the statistics": "UPDATE stats_cursor SET only_row = false",
+    "a series of which nothing is kept": "INSERT INTO metric_series VALUES (1, 1, 1, 1, 'loss', 0, 0, 0, 0, 0)",
     "a checkpoint before the first step": "INSERT INTO checkpoints (pipeline_id, position, attempt, step, path) "
     "VALUES (1, 1, 1, -1, 'x')",
     "a checkpoint of less than nothing": "INSERT INTO checkpoints (pipeline_id, position, attempt, step, path, bytes) "
     "VALUES (1, 1, 1, 1, 'x', -1)",
     "a checkpoint in an unknown state": "INSERT INTO checkpoints (pipeline_id, position, attempt, step, path, state) "
     "VALUES (1, 1, 1, 1, 'x', 'torn')",
+    "an idempotency key with a space": "INSERT INTO idempotency_keys (key, fingerprint, pipeline, expires_at) "
+    f"VALUES ('a b', '', gen_random_uuid(), {A_MOMENT})",
 }
 IMPOSSIBLE = {
     **{f"a pipeline {how}": f"UPDATE pipelines SET {columns}" for how, columns in PIPELINES.items()},
@@ -155,6 +166,7 @@ async def test_nothing_has_two_rows_where_one_is_meant(populated):
         "INSERT INTO dependencies SELECT * FROM dependencies",
         "INSERT INTO workers SELECT * FROM workers",
         "INSERT INTO installation DEFAULT VALUES",
+        "INSERT INTO stats_cursor SELECT * FROM stats_cursor",
     ):
         with pytest.raises(asyncpg.UniqueViolationError):
             await populated.execute(statement)

@@ -55,7 +55,7 @@ async def test_whoever_appends_events_commits_to_disk_whatever_the_session_says(
     ended, claim = await submit(pool), await worker.start(await submit(pool))
     await worker.complete(ended, "a")
     requests = requests_of([await pipeline.stage()])
-    spec, edges = pipelines._rows(a_plan(), pipelines.uuid7(), "default")
+    spec, edges = pipelines.rows(a_plan(), pipelines.uuid7(), "default")
     verbs = {
         "create": lambda c: db_pipelines.create(c, spec, edges),
         "start": lambda c: db_pipelines.start(c, other.uuid),

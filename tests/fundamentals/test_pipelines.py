@@ -149,13 +149,14 @@ async def test_in_a_queue_the_pipeline_of_the_higher_priority_goes_first(
 async def test_a_deleted_pipeline_leaves_neither_rows_nor_artifacts(
     headway: Headway, installation: Installation, oracle: Oracle
 ):
-    pipeline = await headway.run(oracle.stage("a", "report(type='checkpoint', path='x', step=1)"), noop("b", "a"))
+    code = "report(type='checkpoint', path='x', step=1); report(type='metrics', step=1, values={'loss': 1})"
+    pipeline = await headway.run(oracle.stage("a", code), noop("b", "a"))
     kept = await headway.run(oracle.stage("a", ""))
     assert installation.artifacts(pipeline, "a").is_dir()
-    tables = ("stages", "dependencies", "attempts", "events", "checkpoints")
+    tables = ("stages", "dependencies", "attempts", "events", "checkpoints", "metric_series", "metric_points")
     counts = " + ".join(f"(SELECT count(*) FROM {table} WHERE pipeline_id = p.id)" for table in tables)
     rows = await installation.query(f"SELECT id, {counts} AS rows FROM pipelines AS p WHERE uuid = $1", pipeline.uuid)
-    assert rows[0]["rows"] > 10
+    assert rows[0]["rows"] > 12
 
     await headway.delete(pipeline.uuid)
 

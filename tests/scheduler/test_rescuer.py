@@ -31,12 +31,22 @@ def clock():
 
 
 @pytest.fixture
-async def rescuer(pool, queue, clock):
-    """One that has ticked already."""
-    duty = Rescuer(Releaser(pool, queue), lease_timeout_s=LEASE_S, interval_s=INTERVAL_S, clock=clock)
-    await duty.run_once()
-    clock.now += INTERVAL_S
-    return duty
+def new_rescuer(pool, queue, clock):
+    """One that has only just begun."""
+    return Rescuer(Releaser(pool, queue), lease_timeout_s=LEASE_S, interval_s=INTERVAL_S, clock=clock)
+
+
+@pytest.fixture
+async def rescuer(new_rescuer, clock):
+    """One that has ticked for longer than a lease."""
+    await tick_for_a_lease(clock, new_rescuer)
+    return new_rescuer
+
+
+async def tick_for_a_lease(clock, *rescuers):
+    for _ in range(7):
+        assert [await rescuer.run_once() for rescuer in rescuers] == [0] * len(rescuers)
+        clock.now += INTERVAL_S
 
 
 async def expire(pool, worker):
@@ -165,11 +175,28 @@ async def test_it_enforces_timeouts_too(pool, rescuer):
 async def test_two_rescuers_at_once_count_one_loss(pool, queue, clock):
     pipeline, worker = await submit(pool), await a_worker(pool)
     await worker.start(pipeline)
-    await expire(pool, worker)
     rescuers = [
         Rescuer(Releaser(pool, queue), lease_timeout_s=LEASE_S, interval_s=INTERVAL_S, clock=clock) for _ in range(3)
     ]
+    await tick_for_a_lease(clock, *rescuers)
+    await expire(pool, worker)
     await asyncio.gather(*(rescuer.run_once() for rescuer in rescuers))
     assert (await pipeline.stage())["losses"] == 1
     assert (await pipeline.history()).count("stage.retrying a") == 1
     assert len(await pop(queue)) == 1
+
+
+async def test_one_that_begins_after_an_outage_takes_no_lease_before_everybody_has_had_the_time_to_renew(
+    pool, new_rescuer, clock
+):
+    pipeline, live, dead = await submit(pool, {"a": (), "b": ()}), await a_worker(pool), await a_worker(pool)
+    claim, other = await live.start(pipeline, "a"), await dead.start(pipeline, "b")
+    await expire(pool, live)
+    await expire(pool, dead)
+    for _ in range(6):
+        assert await new_rescuer.run_once() == 0
+        clock.now += INTERVAL_S
+    assert not (await live.beat(claim)).lost
+    assert await new_rescuer.run_once() == 1
+    assert await pipeline.statuses() == {"a": "running", "b": "queued"}
+    assert (await dead.beat(other)).lost

@@ -1,14 +1,18 @@
 """Beat: a worker renews its lease and hears what has become of the stages it holds."""
 
+import asyncio
 from uuid import uuid4
 
 import pytest
 from msgspec.structs import replace
 
+from app.db import workers as workers_db
 from app.services import pipelines, workers
+from tests.support.locks import until_waiting
 from tests.support.pipelines import PAIR, submit
 from tests.support.workers import ScriptedWorker, a_worker, loss, requests_of
 
+EXPIRES = "SELECT lease_expires_at FROM workers WHERE id = $1"
 LEASE = "SELECT lease_expires_at - clock_timestamp() AS left, state FROM workers WHERE id = $1"
 
 
@@ -30,6 +34,19 @@ async def test_a_late_beat_renews_a_lease_that_nobody_has_taken(pool):
     worker = await a_worker(pool, lease_s=-1)
     assert not (await worker.beat()).lost
     assert await workers.expire(pool) == 0
+
+
+async def test_of_two_beats_at_once_the_one_that_waited_does_not_set_the_lease_back(pool):
+    """The first hangs at a lock, and its worker has long beaten again."""
+    worker = await a_worker(pool)
+    async with pool.acquire() as c, c.transaction():
+        await c.execute("SELECT FROM workers WHERE id = $1 FOR NO KEY UPDATE", worker.id)
+        hanging = asyncio.create_task(worker.beat(lease_s=60))
+        await until_waiting(pool, 1)
+        await workers_db.beat(c, worker.id, 60, [])
+        renewed = (await c.fetchrow(EXPIRES, worker.id))["lease_expires_at"]
+    await hanging
+    assert (await pool.fetchrow(EXPIRES, worker.id))["lease_expires_at"] >= renewed
 
 
 async def test_a_worker_whose_lease_was_taken_is_told_so_and_gets_it_back_never(pool):

@@ -40,6 +40,16 @@ async def test_a_join_waits_for_all_of_its_branches(pool):
     assert (await pipeline.stage("d"))["status"] == "queued"
 
 
+async def test_a_branch_counts_once_however_often_it_is_released(pool):
+    pipeline, worker = await submit(pool, DIAMOND), await a_worker(pool)
+    for name in "ab":
+        await worker.complete(pipeline, name)
+        for _ in range(3):
+            await pipeline.release()
+    join = await pipeline.stage("d")
+    assert (join["status"], join["unmet"]) == ("pending", 1)
+
+
 async def test_what_is_to_be_dispatched_is_told(pool):
     options = {"task": "learn", "queue": Queue.TRAINING, "slot": Slot.PROCESS, "priority": 8}
     pipeline, worker = await submit(pool, {"a": (), "b": ("a",)}, **options), await a_worker(pool)
@@ -140,7 +150,7 @@ async def test_a_pipeline_that_is_gone_or_was_never_there_does_no_harm(pool):
 async def test_a_stage_waits_for_its_retry_until_it_is_due(pool):
     pipeline, worker = await submit(pool), await a_worker(pool)
     await worker.fail(pipeline, "a", retry_delay_s=60)
-    assert (await pipeline.release()).queued == await stages.retries_due(pool, 10) == []
+    assert (await pipeline.release()).queued == await stages.due(pool, 10) == []
     assert (await pipeline.stage())["status"] == "retrying"
 
 
@@ -150,7 +160,7 @@ async def test_a_retry_that_is_due_is_queued_under_a_new_dispatch_token(pool):
     before = await pipeline.stage()
     past = before["retry_at"] - timedelta(seconds=61)
     await pool.execute("UPDATE stages SET retry_at = $1", past)
-    assert await stages.retries_due(pool, 10) == [pipeline.id]
+    assert await stages.due(pool, 10) == [pipeline.id]
     (told,) = (await pipeline.release()).queued
     stage = await pipeline.stage()
     assert (stage["status"], stage["retry_at"]) == ("queued", None)

@@ -10,7 +10,7 @@ SELECT p.id, p.last_seq, p.open_stages, p.broken_stages, e.count AS events, e.la
   FROM pipelines AS p
   CROSS JOIN LATERAL (SELECT count(*), max(seq) AS last FROM events WHERE pipeline_id = p.id) AS e
   CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE finished_at IS NULL) AS open,
-                             count(*) FILTER (WHERE status IN ('failed', 'cancelled')) AS broken
+                             count(*) FILTER (WHERE status IN ('failed', 'cancelled') AND NOT allow_failure) AS broken
                         FROM stages WHERE pipeline_id = p.id) AS s"""
 DISORDER = """
 SELECT count(*) FROM events AS e JOIN events AS f ON f.pipeline_id = e.pipeline_id AND f.seq = e.seq + 1
@@ -24,12 +24,17 @@ SELECT s.uuid FROM stages AS s LEFT JOIN attempts AS a ON a.pipeline_id = s.pipe
 HAVING count(a) <> s.attempt OR coalesce(max(a.attempt), 0) <> s.attempt
     OR count(a) FILTER (WHERE a.outcome IS NULL) <> (s.status = 'running')::integer"""
 
+HISTORY = """
+SELECT type, subject,
+       ARRAY(SELECT json_array_elements_text(data -> 'stages') WHERE type = 'pipeline.started') AS retried
+  FROM events WHERE pipeline_id = $1 ORDER BY seq"""
+
 STAGE_EVENTS = {
     EventType.STAGE_QUEUED: (StageEvent.RELEASE, StageEvent.QUEUE_AGAIN),
     EventType.STAGE_STARTED: (StageEvent.CLAIM,),
     EventType.STAGE_RETRYING: (StageEvent.RETRY_LATER,),
     EventType.STAGE_COMPLETED: (StageEvent.COMPLETE,),
-    EventType.STAGE_FAILED: (StageEvent.FAIL,),
+    EventType.STAGE_FAILED: (StageEvent.FAIL, StageEvent.EXPIRE),
     EventType.STAGE_SKIPPED: (StageEvent.SKIP,),
     EventType.STAGE_CANCELLED: (StageEvent.CANCEL, StageEvent.STOP),
 }
@@ -60,13 +65,13 @@ async def _history_obeys_the_grammar(pool: Pool, pipeline: int) -> None:
     """Replay the events by the rules of ``app.core.transitions``; they lead to where Postgres is."""
     status: PipelineStatus | None = None
     stages = {row["name"]: StageStatus.PENDING for row in await _stages(pool, pipeline)}
-    for row in await pool.fetch("SELECT type, subject FROM events WHERE pipeline_id = $1 ORDER BY seq", pipeline):
+    for row in await pool.fetch(HISTORY, pipeline):
         event = EventType(row["type"])
         if event in PIPELINE_EVENTS:
             is_retry = event is EventType.PIPELINE_STARTED and status is not PipelineStatus.PENDING
             status = PIPELINE_MOVES[PipelineEvent.RETRY if is_retry else PIPELINE_EVENTS[event]][status]
             if is_retry:
-                stages = {name: _retried(before) for name, before in stages.items()}
+                stages |= {name: _retried(stages[name]) for name in row["retried"]}
         else:
             before, after = stages[row["subject"]], _state_after(event)
             assert after in {STAGE_MOVES[verb].get(before) for verb in STAGE_EVENTS[event]}, (before, event)
@@ -74,12 +79,14 @@ async def _history_obeys_the_grammar(pool: Pool, pipeline: int) -> None:
     assert stages == {row["name"]: row["status"] for row in await _stages(pool, pipeline)}
     assert status == await pool.fetchval("SELECT status FROM pipelines WHERE id = $1", pipeline)
     if status in {PipelineStatus.COMPLETED, PipelineStatus.FAILED}:
-        assert status == settled(stages.values(), PipelineStatus.RUNNING)
+        harmless = {row["name"] for row in await _stages(pool, pipeline) if row["allow_failure"]}
+        harmful = [each for name, each in stages.items() if name not in harmless]
+        assert status == settled(harmful, PipelineStatus.RUNNING)
 
 
 def _retried(status: StageStatus) -> StageStatus:
-    verb = StageEvent.REVIVE if status is StageStatus.SKIPPED else StageEvent.RETRY
-    return status if status is StageStatus.COMPLETED else STAGE_MOVES[verb][status]
+    verb = StageEvent.REVIVE if status in STAGE_MOVES[StageEvent.REVIVE] else StageEvent.RETRY
+    return STAGE_MOVES[verb][status]
 
 
 def _state_after(event: EventType) -> StageStatus:
@@ -87,4 +94,4 @@ def _state_after(event: EventType) -> StageStatus:
 
 
 async def _stages(pool: Pool, pipeline: int) -> list:
-    return await pool.fetch("SELECT name, status FROM stages WHERE pipeline_id = $1", pipeline)
+    return await pool.fetch("SELECT name, status, allow_failure FROM stages WHERE pipeline_id = $1", pipeline)

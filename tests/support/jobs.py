@@ -7,17 +7,24 @@ from app.queue import Job, JobQueue
 from schemas.queue import QUEUES_BY_PRIORITY, Queue, Slot
 from schemas.stage import QueuedStage
 
+LEARN = "learn"
+
 
 def a_job(
-    queue: Queue = Queue.DEFAULT, *, age_s: float = 0, priority: int = 5, slot: Slot = Slot.INLINE
+    queue: Queue = Queue.DEFAULT,
+    *,
+    age_s: float = 0,
+    priority: int = 5,
+    slot: Slot = Slot.INLINE,
+    task: str = "noop",
 ) -> QueuedStage:
     """A stage that was queued so many seconds ago."""
-    return QueuedStage(uuid4(), 1, "noop", queue, slot, priority, datetime.now(UTC) - timedelta(seconds=age_s))
+    return QueuedStage(uuid4(), 1, task, queue, slot, priority, datetime.now(UTC) - timedelta(seconds=age_s))
 
 
 async def pop(queue: JobQueue, count: int = 100, slot: Slot = Slot.INLINE) -> list[Job]:
-    """What a worker with so many free slots gets, from all queues."""
-    return await queue.claim({slot: count}, QUEUES_BY_PRIORITY)
+    """What a worker with so many free slots gets, from all queues; it knows the task of the API's tests."""
+    return await queue.claim({slot: count}, QUEUES_BY_PRIORITY, [LEARN])
 
 
 async def popped(queue: JobQueue, count: int = 100) -> list:

@@ -43,8 +43,16 @@ def chain(length: int) -> Shape:
     return {f"s{number}": (f"s{number - 1}",) if number else () for number in range(length)}
 
 
-def a_plan(shape: Shape = ONE, *, start: bool = True, priority: int = 5, name: str = "digits", **stage: Any) -> Plan:
-    """A plan of this shape; ``stage`` sets fields of all its stages."""
+def a_plan(
+    shape: Shape = ONE,
+    *,
+    start: bool = True,
+    priority: int = 5,
+    name: str = "digits",
+    of: Mapping[str, Mapping[str, Any]] | None = None,
+    **stage: Any,
+) -> Plan:
+    """A plan of this shape; ``stage`` sets fields of all its stages, ``of`` those of single ones by name."""
     fields = {
         "task": "noop",
         "queue": Queue.DEFAULT,
@@ -56,7 +64,11 @@ def a_plan(shape: Shape = ONE, *, start: bool = True, priority: int = 5, name: s
         "timeout_s": 60.0,
         **stage,
     }
-    planned = [PlannedStage(name=each, depends_on=list(awaited), **fields) for each, awaited in shape.items()]
+    own = of or {}
+    planned = [
+        PlannedStage(name=each, depends_on=list(awaited), **fields | own.get(each, {}))
+        for each, awaited in shape.items()
+    ]
     return Plan(name=name, description="", priority=priority, labels={}, start=start, stages=planned)
 
 
@@ -127,6 +139,12 @@ class Submitted:
 async def submit(pool: Pool, shape: Shape = ONE, **options: Any) -> Submitted:
     """Store a pipeline of this shape, and start it unless told otherwise; for the options see ``a_plan``."""
     uuid, _ = await pipelines.create(pool, a_plan(shape, **options))
+    return await submitted(pool, uuid)
+
+
+async def submitted(pool: Pool, uuid: UUID | str) -> Submitted:
+    """A pipeline that was submitted in another way."""
+    uuid = UUID(str(uuid))
     return Submitted(pool, uuid, await pool.fetchval("SELECT id FROM pipelines WHERE uuid = $1", uuid))
 
 

@@ -84,7 +84,9 @@ def test_the_environment_leads_to_everything_of_the_attempt(run):
     named = {name: value for name, value in run.env.items() if name.startswith(("HEADWAY_", "TORCHELASTIC_"))}
     assert named == {
         "HEADWAY_PIPELINE": str(PIPELINE),
+        "HEADWAY_PIPELINE_NAME": "nightly",
         "HEADWAY_STAGE": "train",
+        "HEADWAY_TASK_ID": str(UUID(int=1)),
         "HEADWAY_ATTEMPT": "2",
         "HEADWAY_RUN_DIR": str(run.directory),
         "HEADWAY_PARAMS": str(run.params),
@@ -127,6 +129,13 @@ def test_a_stage_sees_what_the_machine_offers(settings, monkeypatch):
     for name, value in offered.items():
         monkeypatch.setenv(name, value)
     assert offered.items() <= contract.prepare(settings, claim(), {}).env.items()
+
+
+def test_an_import_path_that_is_relative_to_the_worker_is_so_no_longer(settings, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", f"tasks{os.pathsep}/opt/lib{os.pathsep}")
+    path = contract.prepare(settings, claim(), {}).env["PYTHONPATH"]
+    assert path.split(os.pathsep) == [f"{tmp_path}/tasks", "/opt/lib", str(tmp_path)]
 
 
 def test_a_stage_never_sees_a_credential(settings, monkeypatch):
@@ -396,6 +405,16 @@ def test_another_signal_is_named(run, exit_, number):
 @pytest.mark.parametrize("code", [1, 2, 127, 128, 200, 255])
 def test_other_exit_codes_are_no_signals(run, code):
     assert contract.conclude(run, Exit(exit_code=code), None, None).error["code"] == "exit_nonzero"
+
+
+def test_a_program_may_tell_its_traceback_and_that_its_result_is_at_fault_and_no_other_code(run):
+    def told(**said: object) -> dict[str, object]:
+        return contract.conclude(run, Exit(exit_code=1), None, {"type": "error", "message": "m"} | said).error
+
+    assert told(traceback="Trace\0back")["traceback"] == "Trace\ufffdback"
+    assert told(code="result_invalid")["code"] == "result_invalid"
+    assert told(code="lost_worker")["code"] == "task_error"
+    assert "traceback" not in told(traceback="")
 
 
 def test_the_executors_explanation_is_passed_on(run):

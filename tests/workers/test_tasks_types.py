@@ -3,15 +3,17 @@
 import subprocess
 import sys
 from pathlib import Path
-from uuid import uuid4
 
 import jsonschema_rs
 import msgspec
 import pytest
 
 from schemas.queue import Queue, Slot
+from schemas.task import BUILT_IN_TASKS
 from schemas.training import TrainResult
-from workers.tasks import BUILT_IN, TaskContext, task_type
+from workers.tasks import TaskContext
+from workers.tasks.built_in import BUILT_IN
+from workers.tasks.registration import task_type
 
 VALID = {
     "preprocess_dataset": {"dataset": "builtin:digits", "test_share": 0.3, "seed": 2**40},
@@ -42,6 +44,10 @@ INVALID = [
     ("noop", {"sleep_s": 3601}),
     ("noop", {"sleep": 1}),
 ]
+
+
+def test_the_built_in_tasks_are_those_that_redis_keeps_in_common_lanes():
+    assert set(BUILT_IN) == BUILT_IN_TASKS
 
 
 def test_every_built_in_task_has_a_queue_and_one_way_to_run():
@@ -84,8 +90,7 @@ def test_processes_cannot_be_shadowed_by_files_in_their_run_directory(tmp_path: 
     (tmp_path / "numpy.py").write_text("raise SystemExit('shadowed')")
     for name in ("preprocess_dataset", "train_model", "run_evaluation"):
         task = BUILT_IN[name]
-        argv = task.argv and task.argv(msgspec.convert(VALID[name], task.params))
-        assert argv
+        argv = task.command_line(msgspec.convert(VALID[name], task.params))
         environment = {"PYTHONPATH": str(Path(__file__).parents[2])}
         done = subprocess.run(argv, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         assert "shadowed" not in done.stderr
@@ -103,22 +108,11 @@ def test_the_users_program_command_environment_and_directory_are_taken_as_they_a
 
 
 def test_importing_the_tasks_is_light():
-    code = "import sys, workers.tasks; sys.exit(bool({'numpy', 'polars', 'sklearn'} & set(sys.modules)))"
+    code = "import sys, workers.tasks.built_in; sys.exit(bool({'numpy', 'polars', 'sklearn'} & set(sys.modules)))"
     environment = {"PYTHONPATH": str(Path(__file__).parents[2])}
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
 
 
-async def test_noop_does_nothing(tmp_path: Path):
+async def test_noop_does_nothing():
     noop = BUILT_IN["noop"]
-    context = TaskContext(
-        stage_uuid=uuid4(),
-        pipeline_uuid=uuid4(),
-        pipeline_name="p",
-        stage_name="s",
-        attempt=1,
-        report=lambda _event: None,
-        pool=None,  # type: ignore[arg-type]
-        data_dir=tmp_path,
-    )
-    assert noop.run
-    assert msgspec.to_builtins(await noop.run(context, msgspec.convert({"sleep_s": 0.001}, noop.params))) == {}
+    assert msgspec.to_builtins(await noop(TaskContext(), msgspec.convert({"sleep_s": 0.001}, noop.params))) == {}

@@ -8,16 +8,20 @@ Postgres could not store goes on. The process's own side is ``workers/training/r
 
 from workers.contract.conclusion import EXIT_RESUMABLE, conclude
 from workers.contract.environment import stage_env_names
-from workers.contract.reports import EventTail, read_error_file, tail_log
-from workers.contract.run import Run, prepare
-from workers.contract.storable import check_result
+from workers.contract.reports import ERROR_MESSAGE_CHARS_MAX, TRACEBACK_CHARS_MAX, EventTail, read_error_file, tail_log
+from workers.contract.run import Run, make_directory, prepare
+from workers.contract.storable import check_result, clean
 
 __all__ = [
+    "ERROR_MESSAGE_CHARS_MAX",
     "EXIT_RESUMABLE",
+    "TRACEBACK_CHARS_MAX",
     "EventTail",
     "Run",
     "check_result",
+    "clean",
     "conclude",
+    "make_directory",
     "prepare",
     "read_error_file",
     "stage_env_names",

@@ -4,7 +4,7 @@ import signal
 from typing import Any
 
 from schemas.states import Outcome
-from workers.contract.reports import ERROR_MESSAGE_CHARS_MAX, read_error_file, tail_log
+from workers.contract.reports import ERROR_MESSAGE_CHARS_MAX, TRACEBACK_CHARS_MAX, read_error_file, tail_log
 from workers.contract.run import Run
 from workers.contract.storable import check_result, clean
 from workers.executors.base import Exit
@@ -52,9 +52,11 @@ def _failed(run: Run, exit_: Exit, error_line: dict[str, Any] | None) -> Ending:
     retryable = True
     more: dict[str, Any] = {}
     if error_line is not None:
-        code = "task_error"
+        code = "result_invalid" if error_line.get("code") == "result_invalid" else "task_error"
         message = clean(str(error_line.get("message", "")), ERROR_MESSAGE_CHARS_MAX) or message
         retryable = error_line.get("retryable") is not False
+        if traceback := clean(str(error_line.get("traceback") or ""), TRACEBACK_CHARS_MAX):
+            more = {"traceback": traceback}
     elif left := read_error_file(run.error_file):
         message = left.pop("message")
         more = left

@@ -1,8 +1,10 @@
 """Which of the worker's own environment variables a stage's process may see."""
 
+import os
 from collections.abc import Mapping
 
 from app.errors import SetupError
+from app.settings import REFUSED_PREFIXES
 
 NAMES = frozenset(
     {
@@ -14,8 +16,6 @@ NAMES = frozenset(
     }
 )
 PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "NCCL_")
-REFUSED_PREFIXES = ("HEADWAY_", "PG", "REDIS", "VALKEY", "DATABASE_URL")
-"""Headway's own settings, and what leads to its servers: no setting of an operator hands these to a stage."""
 
 
 def stage_env_names(setting: str) -> frozenset[str]:
@@ -38,9 +38,15 @@ def is_refused(name: str) -> bool:
 
 
 def permitted(worker_env: Mapping[str, str], more_names: frozenset[str]) -> dict[str, str]:
-    """Return the part of the worker's environment that a stage may see."""
-    return {
+    """Return the part of the worker's environment that a stage may see.
+
+    A stage starts in a directory of its own, so an import path that is relative to the worker's is made absolute.
+    """
+    seen = {
         name: value
         for name, value in worker_env.items()
         if (name in NAMES or name in more_names or name.startswith(PREFIXES)) and not is_refused(name)
     }
+    if path := seen.get("PYTHONPATH"):
+        seen["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, path.split(os.pathsep)))
+    return seen

@@ -1,17 +1,15 @@
 """What a stage's process leaves in files: events, an error file, a log.
 
-The stage may do what it likes with its directory while we look. So a file is opened anew for every look, never through
-a symbolic link, never waiting for a writer, and only if it is a regular file; and every read is bounded.
+The stage may do what it likes with its directory while we look. So a file is opened as ``app.artifacts`` says, anew for
+every look, and every read is bounded.
 """
 
 import json
 import os
-import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from app.artifacts import open_regular
 from workers.contract.storable import clean
 
 READ_BYTES_MAX = 1024 * 1024
@@ -123,17 +121,3 @@ def tail_log(path: Path, bytes_max: int) -> str:
             return ""
         start = max(0, os.fstat(file).st_size - bytes_max)
         return clean(os.pread(file, bytes_max, start).decode(errors="replace"))
-
-
-@contextmanager
-def open_regular(path: Path) -> Iterator[int | None]:
-    """Open a file for reading; None if it is missing, or is not a file but something that looks like one."""
-    try:
-        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        yield None
-        return
-    try:
-        yield file if stat.S_ISREG(os.fstat(file).st_mode) else None
-    finally:
-        os.close(file)

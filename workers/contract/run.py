@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from app.artifacts import LOG, attempt_directory
 from app.settings import Settings
 from schemas import limits
 from schemas.stage import Claim
@@ -30,29 +31,25 @@ class Run:
 def prepare(settings: Settings, claim: Claim, params: dict[str, Any]) -> Run:
     """Make ``<data>/artifacts/<pipeline>/<stage>/<attempt>/`` and the environment of the attempt.
 
-    Only Headway's own user can enter the artifacts. What an attempt of the same number left there (the database may be
-    older than the disk) is not taken for this one's: its reports are emptied.
+    What an attempt of the same number left there (the database may be older than the disk) is not taken for this
+    one's: its reports are emptied.
 
     Raises:
         OSError: the data directory is full, or not ours to write.
         SetupError: see ``stage_env_names``.
 
     """
-    if not re.match(limits.STAGE_NAME_PATTERN, claim.name):
-        raise ValueError(f"{claim.name!r} is no name of a stage")
-    artifacts = settings.data_dir.resolve() / "artifacts"
-    directory = artifacts / str(claim.pipeline) / claim.name / str(claim.attempt)
-    artifacts.mkdir(mode=0o700, parents=True, exist_ok=True)
+    directory = make_directory(settings, claim)
     run = Run(
         directory=directory,
         params=directory / "params.json",
         events=directory / "events.jsonl",
         checkpoints=directory / "checkpoints",
-        log=directory / "log.txt",
+        log=directory / LOG,
         error_file=directory / "error.json",
         env=permitted(os.environ, stage_env_names(settings.stage_env)),
     )
-    run.checkpoints.mkdir(parents=True, exist_ok=True)
+    run.checkpoints.mkdir(exist_ok=True)
     run.params.write_bytes(msgspec.json.encode(params))
     run.events.write_bytes(b"")
     run.log.write_bytes(b"")
@@ -61,17 +58,34 @@ def prepare(settings: Settings, claim: Claim, params: dict[str, Any]) -> Run:
     return run
 
 
+def make_directory(settings: Settings, claim: Claim) -> Path:
+    """Make the directory of an attempt, whose path is absolute; only Headway's own user can enter the artifacts.
+
+    Raises:
+        OSError: the data directory is full, or not ours to write.
+
+    """
+    if not re.match(limits.STAGE_NAME_PATTERN, claim.name):
+        raise ValueError(f"{claim.name!r} is no name of a stage")
+    directory = attempt_directory(settings.data_dir, claim.pipeline, claim.name, claim.attempt)
+    directory.parents[2].mkdir(mode=0o700, parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
+
+
 def _variables(run: Run, settings: Settings, claim: Claim) -> dict[str, str]:
     return {
         "HEADWAY_PIPELINE": str(claim.pipeline),
+        "HEADWAY_PIPELINE_NAME": claim.pipeline_name,
         "HEADWAY_STAGE": claim.name,
+        "HEADWAY_TASK_ID": str(claim.stage),
         "HEADWAY_ATTEMPT": str(claim.attempt),
         "HEADWAY_RUN_DIR": str(run.directory),
         "HEADWAY_PARAMS": str(run.params),
         "HEADWAY_EVENTS": str(run.events),
         "HEADWAY_CHECKPOINT_DIR": str(run.checkpoints),
         "HEADWAY_RESUME_FROM": claim.resume_from or "",
-        "HEADWAY_DEADLINE": f"{claim.started_at + claim.timeout_s:.3f}",
+        "HEADWAY_DEADLINE": f"{claim.started_at + claim.time_limit_s:.3f}",
         "HEADWAY_GRACE_S": f"{settings.cancel_grace_s:g}",
         "TORCHELASTIC_ERROR_FILE": str(run.error_file),
         # A log that is followed, and the last lines before a crash, must not wait in a buffer.

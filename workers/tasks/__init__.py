@@ -1,16 +1,13 @@
-"""The built-in tasks. Importing them is light: what a training needs is imported in its own process."""
+"""Tasks: what people who write their own import, and nothing else; it is light, and it never brings the service.
 
-from workers.tasks.cleanup_checkpoints import CLEANUP_CHECKPOINTS
-from workers.tasks.noop import NOOP
-from workers.tasks.preprocess_dataset import PREPROCESS_DATASET
-from workers.tasks.run_command import RUN_COMMAND
-from workers.tasks.run_evaluation import RUN_EVALUATION
-from workers.tasks.task import Task, TaskContext, task_type
-from workers.tasks.train_model import TRAIN_MODEL
+The built-in ones are in ``built_in.py``; how the others are found is ``workers/plug_ins.py``; the how-to is
+``docs/tasks.md``.
+"""
 
-__all__ = ["BUILT_IN", "Task", "TaskContext", "task_type"]
+from schemas.queue import Queue, Slot
+from workers.tasks.context import TaskContext
+from workers.tasks.declaration import Task
+from workers.tasks.decorator import task
+from workers.training.run import NotRetryable
 
-BUILT_IN: dict[str, Task] = {
-    task.name: task
-    for task in (PREPROCESS_DATASET, TRAIN_MODEL, RUN_EVALUATION, CLEANUP_CHECKPOINTS, RUN_COMMAND, NOOP)
-}
+__all__ = ["NotRetryable", "Queue", "Slot", "Task", "TaskContext", "task"]

@@ -16,12 +16,13 @@ from app.services import checkpoints
 from schemas.checkpoint import Checkpoint
 from schemas.queue import Queue, Slot
 from schemas.training import CleanupParams, CleanupResult
-from workers.tasks.task import Task, TaskContext
+from workers.inline import InlineContext
+from workers.tasks import Task
 
 log = structlog.get_logger()
 
 
-async def run(context: TaskContext, params: CleanupParams) -> CleanupResult:
+async def run(context: InlineContext, params: CleanupParams) -> CleanupResult:
     """Delete what is neither among the best n, nor pinned, nor where a stage that still lives would resume."""
     found = await checkpoints.of_pipeline(context.pool, context.pipeline_uuid, params.stage)
     ranked = rank(found, params.metric, params.mode)
@@ -36,7 +37,7 @@ async def run(context: TaskContext, params: CleanupParams) -> CleanupResult:
         for number, checkpoint in enumerate(doomed, 1):
             await asyncio.to_thread(remove, Path(checkpoint.path), checkpoint.id)
             await checkpoints.mark(context.pool, [checkpoint.id], "deleted")
-            context.report({"type": "progress", "step": number, "total": len(doomed)})
+            context.progress(number, len(doomed))
     return CleanupResult(
         kept=[checkpoint.path for checkpoint in sorted(found, key=_by_rank(ranked)) if checkpoint.id in kept],
         deleted=[checkpoint.path for checkpoint in doomed],

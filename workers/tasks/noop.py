@@ -4,7 +4,7 @@ import asyncio
 
 from schemas.queue import Queue, Slot
 from schemas.training import NoopParams, NoopResult
-from workers.tasks.task import Task, TaskContext
+from workers.tasks import Task, TaskContext
 
 
 async def run(_context: TaskContext, params: NoopParams) -> NoopResult:

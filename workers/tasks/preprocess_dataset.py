@@ -2,7 +2,7 @@
 
 from schemas.queue import Queue, Slot
 from schemas.training import PreprocessParams, PreprocessResult
-from workers.tasks.task import Task, reference_argv
+from workers.tasks.declaration import Task, module_argv
 
 PREPROCESS_DATASET = Task(
     name="preprocess_dataset",
@@ -10,5 +10,5 @@ PREPROCESS_DATASET = Task(
     slot=Slot.PROCESS,
     params=PreprocessParams,
     result=PreprocessResult,
-    argv=lambda _params: reference_argv("workers.training.preprocess"),
+    argv=lambda _params: module_argv("workers.training.preprocess"),
 )

@@ -4,7 +4,7 @@ from typing import Any
 
 from schemas.queue import Queue, Slot
 from schemas.training import CommandParams, CommandResult
-from workers.tasks.task import Task
+from workers.tasks.declaration import Task
 
 LAST_LINES = 20
 

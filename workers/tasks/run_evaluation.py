@@ -2,7 +2,7 @@
 
 from schemas.queue import Queue, Slot
 from schemas.training import EvaluationParams, EvaluationResult
-from workers.tasks.task import Task, reference_argv
+from workers.tasks.declaration import Task, module_argv
 
 RUN_EVALUATION = Task(
     name="run_evaluation",
@@ -10,5 +10,5 @@ RUN_EVALUATION = Task(
     slot=Slot.PROCESS,
     params=EvaluationParams,
     result=EvaluationResult,
-    argv=lambda _params: reference_argv("workers.training.evaluate"),
+    argv=lambda _params: module_argv("workers.training.evaluate"),
 )

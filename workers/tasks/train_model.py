@@ -2,12 +2,12 @@
 
 from schemas.queue import Queue, Slot
 from schemas.training import TrainParams, TrainResult
-from workers.tasks.task import Task, reference_argv
+from workers.tasks.declaration import Task, module_argv
 
 
 def argv(params: TrainParams) -> list[str]:
     """Return the user's command line if there is one."""
-    return params.entrypoint or reference_argv("workers.training.train")
+    return params.entrypoint or module_argv("workers.training.train")
 
 
 TRAIN_MODEL = Task(

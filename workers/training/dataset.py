@@ -8,7 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from workers.training.artifact import Manifest, Torn, read_manifest
-from workers.training.run import Refused
+from workers.training.run import NotRetryable
 
 SPLITS = ("train", "val", "test")
 
@@ -54,10 +54,10 @@ def open_dataset(directory: str) -> Dataset:
     """Open what ``preprocess`` wrote.
 
     Raises:
-        Refused: the directory is no prepared dataset, or a file in it was changed or damaged.
+        NotRetryable: the directory is no prepared dataset, or a file in it was changed or damaged.
 
     """
     try:
         return Dataset(Path(directory), read_manifest(Path(directory), DatasetManifest))
     except Torn as torn:
-        raise Refused(f"{directory} is not a dataset that preprocess_dataset prepared: {torn}") from torn
+        raise NotRetryable(f"{directory} is not a dataset that preprocess_dataset prepared: {torn}") from torn

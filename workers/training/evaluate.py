@@ -13,7 +13,7 @@ from workers.training import checkpoints, model, run
 from workers.training.artifact import Torn
 from workers.training.checkpoints import Checkpoint
 from workers.training.dataset import Dataset, open_dataset
-from workers.training.run import Refused
+from workers.training.run import NotRetryable
 
 log = logging.getLogger(__name__)
 
@@ -39,16 +39,16 @@ def open_checkpoint(path: str, dataset: Dataset) -> Checkpoint:
     """Read a checkpoint that fits the dataset.
 
     Raises:
-        Refused: it is not whole, or was trained on other features or classes.
+        NotRetryable: it is not whole, or was trained on other features or classes.
 
     """
     try:
         checkpoint = checkpoints.load(Path(path))
     except Torn as torn:
-        raise Refused(f"{path} is no checkpoint that could be used: {torn}") from torn
+        raise NotRetryable(f"{path} is no checkpoint that could be used: {torn}") from torn
     for what in ("features", "classes"):
         if getattr(checkpoint.manifest, what) != getattr(dataset.manifest, what):
-            raise Refused(f"checkpoint {path} was trained on other {what} than {dataset.directory} has")
+            raise NotRetryable(f"checkpoint {path} was trained on other {what} than {dataset.directory} has")
     return checkpoint
 
 

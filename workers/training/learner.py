@@ -13,7 +13,7 @@ from schemas.training import TrainParams
 from workers.training import model
 from workers.training.dataset import Split
 from workers.training.model import Array
-from workers.training.run import Refused
+from workers.training.run import NotRetryable
 
 
 class Learner:
@@ -63,7 +63,7 @@ class Learner:
         """Learn from the next batch.
 
         Raises:
-            Refused: the loss is no longer finite.
+            NotRetryable: the loss is no longer finite.
 
         """
         if self.at_epoch_end:
@@ -81,7 +81,7 @@ class Learner:
         """Return the scores of the epoch that has just ended.
 
         Raises:
-            Refused: the loss is no longer finite.
+            NotRetryable: the loss is no longer finite.
 
         """
         predicted = model.log_probabilities(self.parameters, self.val.features)
@@ -99,7 +99,7 @@ class Learner:
 
     def _refuse_divergence(self, loss: float) -> None:
         if not math.isfinite(loss):
-            raise Refused(
+            raise NotRetryable(
                 f"the loss became {loss} after {self.step} batches of {self.params.batch_size}: "
                 f"try a learning_rate below {self.params.learning_rate}",
             )

@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,12 +23,14 @@ from typing import Any, NoReturn
 
 EXIT_STOPPED = 85
 """Stopped on request; the checkpoints that were reported are there to resume from."""
+TRACEBACK_CHARS_MAX = 16_000
+"""The end of it, which tells most."""
 
 _stop_requested = False
 
 
-class Refused(Exception):
-    """The input is wrong in a way that no retry heals; the message tells the user, in one line, what to change."""
+class NotRetryable(Exception):
+    """What is wrong no retry heals; the message tells the user, in one line, what to change."""
 
 
 def params() -> dict[str, Any]:
@@ -74,13 +77,24 @@ def phase(name: str) -> None:
 def checkpoint(path: Path, step: int, metrics: dict[str, float]) -> None:
     """Report a complete file or directory, and what the model scored there; after the rename, never before."""
     with _harmless("checkpoint"):
-        _write("checkpoint", path=str(path), step=step, metrics=metrics, bytes=_size_bytes(path))
+        _write("checkpoint", path=str(path), step=step, metrics=metrics, bytes=size_bytes(path))
 
 
-def error(message: str, *, retryable: bool) -> None:
-    """Report why the program is about to fail, and whether another attempt could do better."""
+def error(message: str, *, retryable: bool, **more: str) -> None:
+    """Report why the program is about to fail, and whether another attempt could do better.
+
+    ``more`` may be a ``traceback``, or the ``code`` ``result_invalid``.
+    """
     with _harmless("error"):
-        _write("error", message=message, retryable=retryable)
+        _write("error", message=message, retryable=retryable, **more)
+
+
+def report(line: dict[str, Any]) -> None:
+    """Report any line of the run contract, such as ``{"type": "phase", "name": "train"}``."""
+    fields = dict(line)
+    kind = str(fields.pop("type", ""))
+    with _harmless(kind):
+        _write(kind, **fields)
 
 
 def result(**values: Any) -> None:
@@ -95,12 +109,13 @@ def result(**values: Any) -> None:
 
 def catch_sigterm() -> None:
     """From now on SIGTERM, however often it comes, only makes ``should_stop`` true."""
-
-    def request_stop(_signal: int, _frame: FrameType | None) -> None:
-        global _stop_requested  # noqa: PLW0603 - a signal handler has nowhere else to leave word.
-        _stop_requested = True
-
     signal.signal(signal.SIGTERM, request_stop)
+
+
+def request_stop(_signal: int, _frame: FrameType | None) -> None:
+    """Make ``should_stop`` true; a handler of signals."""
+    global _stop_requested  # noqa: PLW0603 - a signal handler has nowhere else to leave word.
+    _stop_requested = True
 
 
 def should_stop() -> bool:
@@ -125,13 +140,14 @@ def main(program: Callable[[], None]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         program()
-    except Refused as refusal:
+    except NotRetryable as refusal:
         message = " ".join(str(refusal).split())
         sys.stderr.write(f"error: {message}\n")
         error(message, retryable=False)
         return 1
     except Exception as failure:
-        error(f"{type(failure).__name__}: {failure}", retryable=True)
+        text = "".join(traceback.format_exception(failure))
+        error(f"{type(failure).__name__}: {failure}", retryable=True, traceback=text[-TRACEBACK_CHARS_MAX:])
         raise
     return 0
 
@@ -144,7 +160,8 @@ def _harmless(kind: str) -> Iterator[None]:
         sys.stderr.write(f"a {kind} report is lost: {failure}\n")
 
 
-def _size_bytes(path: Path) -> int:
+def size_bytes(path: Path) -> int:
+    """Return the size of a file, or of all that is in a directory."""
     files = path.rglob("*") if path.is_dir() else [path]
     return sum(file.stat().st_size for file in files if not file.is_dir())
 

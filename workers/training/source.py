@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from workers.training.run import Refused
+from workers.training.run import NotRetryable
 
 DIGITS = "builtin:digits"
 
@@ -18,12 +18,12 @@ def read_table(source: str) -> pl.DataFrame:
             path of a file whose suffix tells its format.
 
     Raises:
-        Refused: there is no such file, its format is unknown, or it does not hold a table.
+        NotRetryable: there is no such file, its format is unknown, or it does not hold a table.
 
     """
     table = _digits() if source == DIGITS else _read_file(Path(source))
     if table.is_empty():
-        raise Refused(f"{source} is empty: it has no rows")
+        raise NotRetryable(f"{source} is empty: it has no rows")
     return table
 
 
@@ -56,15 +56,17 @@ READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
 
 def _read_file(path: Path) -> pl.DataFrame:
     if path.is_dir():
-        raise Refused(f"{path} is a directory, not a file with a table")
+        raise NotRetryable(f"{path} is a directory, not a file with a table")
     if not path.is_file():
-        raise Refused(f"there is no file {path} (a relative path starts at the run directory: give an absolute one)")
+        raise NotRetryable(
+            f"there is no file {path} (a relative path starts at the run directory: give an absolute one)"
+        )
     if path.suffix not in READERS:
-        raise Refused(f"{path} has an unknown format: its name must end in {', '.join(READERS)}")
+        raise NotRetryable(f"{path} has an unknown format: its name must end in {', '.join(READERS)}")
     if path.stat().st_size == 0:
-        raise Refused(f"{path} is empty: it has no bytes")
+        raise NotRetryable(f"{path} is empty: it has no bytes")
     try:
         return READERS[path.suffix](path)
     except (pl.exceptions.PolarsError, PermissionError) as unreadable:
         reason = str(unreadable).partition("\n")[0]
-        raise Refused(f"{path} cannot be read as {path.suffix[1:]}: {reason}") from unreadable
+        raise NotRetryable(f"{path} cannot be read as {path.suffix[1:]}: {reason}") from unreadable

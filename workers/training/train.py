@@ -16,7 +16,7 @@ from schemas.training import SavedCheckpoint, TrainParams, TrainResult
 from workers.training import checkpoints, model, run
 from workers.training.dataset import Dataset, open_dataset
 from workers.training.learner import Learner
-from workers.training.run import Refused
+from workers.training.run import NotRetryable
 
 SAVED_MAX = 100
 PROGRESS_INTERVAL_S = 1.0
@@ -29,7 +29,7 @@ def train() -> None:
     run.catch_sigterm()
     params = msgspec.convert(run.params(), TrainParams)
     if params.config:
-        raise Refused("config is for a program of your own (entrypoint); the reference trainer cannot use it")
+        raise NotRetryable("config is for a program of your own (entrypoint); the reference trainer cannot use it")
     run.phase("data")
     with model.exact_arithmetic():
         trainer = Trainer(params, open_dataset(params.dataset))

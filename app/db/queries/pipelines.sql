@@ -15,7 +15,10 @@ SELECT pause_pipeline($1, true)
 SELECT pause_pipeline($1, false)
 
 -- name: retry
-SELECT retry_pipeline($1)
+SELECT retry_pipeline($1, $2)
+
+-- name: patch
+SELECT patch_pipeline($1, $2::jsonb)
 
 -- name: delete
 SELECT delete_pipeline($1)
@@ -31,6 +34,8 @@ SELECT json_build_object(
       SELECT json_agg(json_build_object(
                  'name', s.name, 'task', s.task, 'queue', s.queue, 'status', s.status, 'attempt', s.attempt,
                  'task_id', s.uuid, 'params', s.params, 'depends_on', coalesce(d.names, '[]'),
+                 'trigger_rule', s.trigger_rule, 'allow_failure', s.allow_failure,
+                 'waiting_reason', why_held_back(s.status, s.queue),
                  'progress', s.progress, 'result', s.result, 'error', s.error, 'diagnosis', s.diagnosis,
                  'worker', w.name, 'retry_at', s.retry_at, 'queued_at', s.queued_at, 'started_at', s.started_at,
                  'finished_at', s.finished_at) ORDER BY s.position) AS stages,
@@ -60,19 +65,18 @@ SELECT json_build_object(
                 FROM stages WHERE pipeline_id = p.id GROUP BY status) AS n) AS s
  WHERE p.uuid = $1
 
--- name: page
--- A page of pipelines, newest or oldest first ({beyond} and {order}, so that both walk the index). Null filters let
--- everything pass; the cursor is the last row of the page before.
-SELECT id, json_build_object(
-           'uuid', uuid, 'name', name, 'description', description, 'project', project, 'status', status,
-           'priority', priority, 'labels', labels, 'error', error, 'created_at', created_at,
-           'started_at', started_at, 'finished_at', finished_at) AS summary, created_at
-  FROM pipelines
- WHERE project = $1
-   AND ($2::text[] IS NULL OR status = ANY ($2))
-   AND ($3::text IS NULL OR name = $3)
-   AND ($4::jsonb IS NULL OR labels @> $4)
-   AND ($5::timestamptz IS NULL OR created_at > $5)
-   AND ($6::timestamptz IS NULL OR (created_at, id) {beyond} ($6, $7))
- ORDER BY created_at {order}, id {order}
- LIMIT $8
+-- name: graph
+-- The stages and who waits for whom; the levels are counted elsewhere.
+SELECT json_build_object(
+           'nodes', (SELECT json_agg(json_build_object(
+                                'name', s.name, 'task', s.task, 'queue', s.queue, 'status', s.status,
+                                'task_id', s.uuid, 'attempt', s.attempt, 'progress', s.progress) ORDER BY s.position)
+                       FROM stages AS s WHERE s.pipeline_id = p.id),
+           'edges', (SELECT coalesce(json_agg(json_build_object('from', o.name, 'to', s.name)
+                                              ORDER BY s.position, o.position), '[]')
+                       FROM dependencies AS e
+                       JOIN stages AS s ON s.pipeline_id = e.pipeline_id AND s.position = e.stage
+                       JOIN stages AS o ON o.pipeline_id = e.pipeline_id AND o.position = e.depends_on
+                      WHERE e.pipeline_id = p.id))
+  FROM pipelines AS p
+ WHERE p.uuid = $1

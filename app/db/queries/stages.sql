@@ -21,32 +21,23 @@ UPDATE stages AS s SET progress = r.progress
  WHERE s.pipeline_id = r.pipeline_id AND s.position = r.position
 
 -- name: releasable
--- What the sweep has to look at: live pipelines with ended stages whose dependents were not told, with retries that
--- are due, or with nothing left to wait for. Each of the three is an index of live rows only.
-SELECT pipeline_id FROM (
-    (SELECT s.pipeline_id FROM stages AS s WHERE s.finished_at IS NOT NULL AND NOT s.propagated LIMIT $1)
-    UNION
-    (SELECT s.pipeline_id FROM stages AS s WHERE s.status = 'retrying' AND s.retry_at <= clock_timestamp()
-      ORDER BY s.retry_at LIMIT $1)
-    UNION
-    (SELECT p.id FROM pipelines AS p WHERE p.all_ended AND p.status IN ('running', 'paused', 'cancelling') LIMIT $1)
-) AS found LIMIT $1
+-- The pipelines that the sweep has to look at.
+SELECT releasable_pipelines($1) AS pipeline_id
 
--- name: retries_due
--- The pipelines with a retry that is due.
-SELECT DISTINCT pipeline_id FROM (
-    SELECT pipeline_id FROM stages WHERE status = 'retrying' AND retry_at <= clock_timestamp()
-     ORDER BY retry_at LIMIT $1) AS due
+-- name: due
+-- The pipelines with a stage whose next attempt is due, or that has waited too long for one.
+SELECT due_pipelines($1) AS pipeline_id
 
 -- name: queued_after
 -- A page of all queued stages of running pipelines, oldest first, for dispatching again what Redis may have lost. A
--- page is short only at the end: stages of paused pipelines are left out before the limit is counted.
+-- page is short only at the end: what is paused is left out before the limit is counted.
 SELECT coalesce(json_agg(json_build_object(
            'stage', q.uuid, 'dispatch_token', q.dispatch_token, 'task', q.task, 'queue', q.queue, 'slot', q.slot,
            'priority', q.priority, 'queued_at', q.queued_at) ORDER BY q.queued_at, q.uuid), '[]')
   FROM (SELECT s.uuid, s.dispatch_token, s.task, s.queue, s.slot, s.queued_at, p.priority
           FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id AND p.status = 'running'
          WHERE s.status = 'queued' AND (s.queued_at, s.uuid) > ($1::timestamptz, $2::uuid)
+           AND s.queue <> ALL (paused_queues())
            AND s.queued_at < clock_timestamp() - $3::double precision * interval '1 second'
          ORDER BY s.queued_at, s.uuid LIMIT $4) AS q
 
@@ -64,10 +55,12 @@ SELECT coalesce(json_agg(json_build_object(
 -- dead worker are lost, which costs them nothing.
 SELECT coalesce(json_agg(json_build_object(
            'stage', s.uuid, 'attempt', s.attempt, 'lease_token', s.lease_token, 'timeout_s', s.timeout_s,
-           'max_retries', s.max_retries, 'failures', s.failures, 'retry_delay_s', s.retry_delay_s)), '[]')
+           'max_retries', s.max_retries, 'failures', s.failures, 'retry_delay_s', s.retry_delay_s,
+           'retry_backoff', s.retry_backoff, 'retry_delay_max_s', s.retry_delay_max_s)), '[]')
   FROM stages AS s
  WHERE s.status = 'running'
-   AND s.started_at < clock_timestamp() - (s.timeout_s + 2 * $1::double precision) * interval '1 second'
+   AND least(s.started_at + s.timeout_s * interval '1 second', s.expires_at)
+           < clock_timestamp() - 2 * $1::double precision * interval '1 second'
    AND s.worker_id IN (
        SELECT id FROM workers WHERE state IN ('live', 'draining') AND lease_expires_at > clock_timestamp())
 
@@ -75,3 +68,21 @@ SELECT coalesce(json_agg(json_build_object(
 -- The results of the completed stages of one pipeline, among those named.
 SELECT s.name, s.result FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id
  WHERE p.uuid = $1 AND s.name = ANY ($2::text[]) AND s.status = 'completed'
+
+-- name: cancel
+SELECT cancel_stage($1)
+
+-- name: purge
+SELECT purge_pipelines($1, $2, $3)
+
+-- name: pipelines_with_queued
+-- Some pipelines with stages that were queued before a certain moment, on one queue or on any.
+SELECT DISTINCT pipeline_id FROM (
+    SELECT pipeline_id FROM stages WHERE status = 'queued' AND queue = coalesce($1, queue) AND queued_at <= $2
+     ORDER BY queued_at LIMIT $3) AS queued
+
+-- name: now
+SELECT clock_timestamp()
+
+-- name: pipeline_of
+SELECT p.uuid FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id WHERE s.uuid = $1

@@ -8,6 +8,7 @@ import random
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from schemas.states import TriggerRule
 from tests.properties.simulation.model.leases import LEASE_S
 from tests.properties.simulation.model.records import StagePlan
 
@@ -44,7 +45,18 @@ RATES: dict[str, tuple[float, ...]] = {
     "forgets_claim": (0.0, 0.0, 0.0, 0.05),
     "deaf_attempt": (0.0, 0.0, 0.0, 0.03),
 }
-CLIENT_ACTS = ("cancel", "retry", "pause", "resume")
+CLIENT_ACTS = (
+    "cancel",
+    "retry",
+    "pause",
+    "resume",
+    "cancel_stage",
+    "retry_stage",
+    "purge",
+    "pause_queue",
+    "resume_queue",
+)
+RULES = (*[TriggerRule.ALL_COMPLETED] * 4, TriggerRule.ALL_DONE, TriggerRule.ANY_FAILED)
 FATES = {  # and how long it lasts at most
     "flushall": 0.0,
     "redis_away": 15.0,
@@ -81,7 +93,7 @@ class Scenario:
     @property
     def deadline(self) -> float:
         """When everything must have ended: every attempt still possible, one after the other, and some sweeps."""
-        work = sum((s.max_retries + 2) * (s.timeout_s + s.retry_delay_s + 15) for s in self.stages)
+        work = sum((s.max_retries + 2) * (s.timeout_s + 4 * s.retry_delay_s + 15) for s in self.stages)
         return self.quiet_at + 8 * LEASE_S + work + 3 * 2 * LEASE_S * len(self.poisonous)
 
 
@@ -105,20 +117,33 @@ def draw(seed: int) -> Scenario:
 
 def _stages(dice: random.Random) -> tuple[StagePlan, ...]:
     return tuple(
-        StagePlan(
-            dependencies=tuple(awaited for awaited in range(position) if dice.random() < EDGE),
-            max_retries=dice.choice((0, 0, 1, 2)),
-            retry_delay_s=dice.choice((0.0, 1.0, 8.0)),
-            timeout_s=dice.choice((10.0, 10.0, 30.0, 300.0)),
+        sound(
+            StagePlan(
+                dependencies=tuple(awaited for awaited in range(position) if dice.random() < EDGE),
+                max_retries=dice.choice((0, 0, 1, 2)),
+                retry_delay_s=dice.choice((0.0, 1.0, 8.0)),
+                retry_backoff=dice.choice((1.0, 1.0, 2.0)),
+                retry_delay_max_s=dice.choice((3600.0, 10.0)),
+                timeout_s=dice.choice((10.0, 10.0, 30.0, 300.0)),
+                queue_timeout_s=dice.choice((None, None, None, None, 20.0)),
+                total_timeout_s=dice.choice((None, None, None, None, 60.0)),
+                trigger_rule=dice.choice(RULES),
+                allow_failure=dice.random() < 0.15,
+            )
         )
         for position in range(dice.randint(1, STAGES_MAX))
     )
 
 
+def sound(stage: StagePlan) -> StagePlan:
+    """As the API takes it: a stage that waits for nothing has no use for a rule."""
+    return stage if stage.dependencies else stage._replace(trigger_rule=TriggerRule.ALL_COMPLETED)
+
+
 def _acts(dice: random.Random, quiet_at: float) -> list[Act]:
     acts = [
         Act(dice.random() ** 2 * min(quiet_at, 40), dice.choice(CLIENT_ACTS))
-        for _ in range(dice.choice((0, 0, 1, 2, 4)))
+        for _ in range(dice.choice((0, 0, 1, 2, 4, 6)))
     ]
     for _ in range(dice.choice((0, 0, 1, 1, 2, 4))):
         at, (what, longest) = dice.random() ** 2 * min(quiet_at, 40), dice.choice(tuple(FATES.items()))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tests.properties.simulation.model.records import StagePlan
 from tests.properties.simulation.run import Run, run
-from tests.properties.simulation.schedule import Scenario
+from tests.properties.simulation.schedule import Scenario, sound
 
 TRIES = 200
 RUNS_MAX = 40_000
@@ -81,7 +81,7 @@ def _fewer_stages(scenario: Scenario) -> Iterator[Scenario]:
 
 
 def _moved(stage: StagePlan, place: dict[int, int]) -> StagePlan:
-    return stage._replace(dependencies=tuple(place[awaited] for awaited in stage.dependencies if awaited in place))
+    return sound(stage._replace(dependencies=tuple(place[each] for each in stage.dependencies if each in place)))
 
 
 def _fewer_things(scenario: Scenario) -> Iterator[Scenario]:
@@ -108,8 +108,12 @@ def _fewer_rates(scenario: Scenario) -> Iterator[Scenario]:
 
 def _plainer_stages(scenario: Scenario) -> Iterator[Scenario]:
     for place, stage in enumerate(scenario.stages):
-        plainer = [stage._replace(dependencies=stage.dependencies[1:])] if stage.dependencies else []
+        plainer = [sound(stage._replace(dependencies=stage.dependencies[1:]))] if stage.dependencies else []
         plainer += [stage._replace(max_retries=stage.max_retries - 1)] if stage.max_retries else []
         plainer += [stage._replace(retry_delay_s=0.0)] if stage.retry_delay_s else []
+        plain = StagePlan()
+        for name in ("queue_timeout_s", "total_timeout_s", "trigger_rule", "allow_failure", "retry_backoff"):
+            if getattr(stage, name) != getattr(plain, name):
+                plainer.append(stage._replace(**{name: getattr(plain, name)}))
         for each in plainer:
             yield replace(scenario, stages=(*scenario.stages[:place], each, *scenario.stages[place + 1 :]))

@@ -9,10 +9,15 @@ PER = 10_000
 FLOORS = {
     # what clients ask for, accepted
     "start": 4000,
-    "cancel": 1200,
+    "cancel": 900,
     "pause": 500,
     "resume": 300,
-    "retry": 250,
+    "retry": 180,
+    "cancel_stage": 500,
+    "retry_stage": 100,
+    "purge": 1000,
+    "pause_queue": 1000,
+    "resume_queue": 1000,
     # processes
     "crash_worker": 1000,
     "crash_scheduler": 500,
@@ -45,6 +50,12 @@ FLOORS = {
     "ignores_sigterm": 120,
     "poison": 150,
     "task_unknown": 300,
+    # trigger rules and limits
+    "alert": 300,
+    "alert_not_needed": 1000,
+    "failure_allowed": 200,
+    "given_up": 200,
+    "done_anew": 8,
     # the races themselves
     "claim_repeated": 1200,
     "completion_repeated": 1200,

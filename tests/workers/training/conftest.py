@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from workers.tasks import BUILT_IN
+from workers.tasks.built_in import BUILT_IN
 
 ROOT = Path(__file__).parents[3]
 PATIENCE_S = 30
@@ -90,10 +90,9 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
             "attempt": 1,
         } | variables
         environment = {f"HEADWAY_{name.upper()}": str(value) for name, value in contract.items()}
-        assert task.argv is not None
         with (run_dir / "log").open("wb") as log:
             process = subprocess.Popen(
-                task.argv(msgspec.convert(params, task.params)),
+                task.command_line(msgspec.convert(params, task.params)),
                 cwd=run_dir,
                 env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)} | environment,
                 stdin=subprocess.DEVNULL,

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from workers.training.clean import clean_table
-from workers.training.run import Refused
+from workers.training.run import NotRetryable
 from workers.training.source import read_table
 
 SPLITS = ("train", "val", "test")
@@ -137,7 +137,7 @@ NUMERIC = [f"{n},{n / 4}" for n in range(10)]
     ],
 )
 def test_a_table_that_cannot_be_used_is_refused_with_a_sentence(lines, sentence, csv):
-    with pytest.raises(Refused, match=re.escape(sentence)):
+    with pytest.raises(NotRetryable, match=re.escape(sentence)):
         clean_table(read_table(csv(*lines)), "label")
 
 
@@ -157,7 +157,7 @@ def test_a_table_that_cannot_be_used_is_refused_with_a_sentence(lines, sentence,
 def test_a_file_that_cannot_be_read_is_refused_with_a_sentence(name, content, sentence, tmp_path):
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(Refused, match=re.escape(sentence)):
+    with pytest.raises(NotRetryable, match=re.escape(sentence)):
         clean_table(read_table(str(tmp_path / name)), "label")
 
 

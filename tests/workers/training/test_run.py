@@ -116,15 +116,22 @@ def test_an_unexpected_exception_is_reported_with_its_traceback_in_the_log(event
     done = program("def f(): 1 / 0\nsys.exit(run.main(f))", HEADWAY_EVENTS=str(events))
     assert done.returncode == 1
     assert "Traceback" in done.stderr
-    assert json.loads(events.read_text()) == {
-        "type": "error",
-        "message": "ZeroDivisionError: division by zero",
-        "retryable": True,
-    }
+    error = json.loads(events.read_text())
+    assert error.pop("traceback").endswith("ZeroDivisionError: division by zero\n")
+    assert error == {"type": "error", "message": "ZeroDivisionError: division by zero", "retryable": True}
+
+
+def test_of_a_long_traceback_the_end_is_reported(events):
+    program("def f(): raise ValueError('x' * 20_000 + 'end')\nsys.exit(run.main(f))", HEADWAY_EVENTS=str(events))
+    traceback = json.loads(events.read_text())["traceback"]
+    assert len(traceback) == run.TRACEBACK_CHARS_MAX
+    assert traceback.endswith("end\n")
 
 
 def test_a_refusal_is_one_line_without_a_traceback(events):
-    done = program("def f(): raise run.Refused('no\\n  such file')\nsys.exit(run.main(f))", HEADWAY_EVENTS=str(events))
+    done = program(
+        "def f(): raise run.NotRetryable('no\\n  such file')\nsys.exit(run.main(f))", HEADWAY_EVENTS=str(events)
+    )
     assert done.returncode == 1
     assert done.stderr == "error: no such file\n"
     assert json.loads(events.read_text()) == {"type": "error", "message": "no such file", "retryable": False}

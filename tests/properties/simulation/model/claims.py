@@ -17,6 +17,19 @@ class Claim(NamedTuple):
     lease_token: int
     failures: int
     started_at: float
+    timeout_s: float = 0.0
+    expires_at: float | None = None
+
+    @property
+    def time_limit_s(self) -> float:
+        """How long the attempt may run."""
+        left_s = self.timeout_s if self.expires_at is None else self.expires_at - self.started_at
+        return max(0.0, min(self.timeout_s, left_s))
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the stage's total timeout is over when this attempt has run for as long as it may."""
+        return self.expires_at is not None and self.started_at + self.timeout_s >= self.expires_at
 
     def __repr__(self) -> str:
         return f"attempt {self.attempt} of stage {self.position} under lease token {self.lease_token}"
@@ -40,10 +53,20 @@ def claim(db: Database, now: float, worker: int, job: Job, lease_token: int) -> 
     if not leases.may_claim(db, now, worker):
         return Claimed(worker_lost=True)
     pipeline, stage = db.pipeline, db.pipeline.stages[job.position]
-    if is_claimable(pipeline, stage) and is_newest_job(stage, job):
+    if is_claimable(pipeline, stage) and is_newest_job(stage, job) and is_queue_open(db):
         _begin(pipeline, stage, now, worker, lease_token)
     if is_granted(stage, lease_token):
-        return Claimed(Claim(stage.position, stage.attempt, lease_token, stage.failures, stage.started_at))
+        return Claimed(
+            Claim(
+                stage.position,
+                stage.attempt,
+                lease_token,
+                stage.failures,
+                stage.started_at,
+                stage.timeout_s,
+                stage.expires_at,
+            )
+        )
     return Claimed()
 
 
@@ -57,6 +80,11 @@ def is_newest_job(stage: Stage, job: Job) -> bool:
     return stage.dispatch_token == job.dispatch_token
 
 
+def is_queue_open(db: Database) -> bool:
+    """Whether its queue is not paused."""
+    return db.queue_paused_at is None
+
+
 def is_granted(stage: Stage, lease_token: int) -> bool:
     """Whether the stage runs under this claim, granted now or by an earlier call whose answer was lost."""
     return stage.status is StageStatus.RUNNING and stage.lease_token == lease_token
@@ -68,6 +96,7 @@ def _begin(pipeline: Pipeline, stage: Stage, now: float, worker: int, lease_toke
     stage.lease_token = lease_token
     stage.worker = worker
     stage.started_at = now
+    stage.give_up_at = None
     stage.attempts.append(Attempt(lease_token, worker))
     journal.append(pipeline, [(EventType.STAGE_STARTED, stage.position, stage.attempt, None)])
 

@@ -57,11 +57,11 @@ def is_its_outcome(stage: Stage, said: Completion) -> bool:
     return attempt is not None and attempt.lease_token == said.lease_token and attempt.outcome is said.outcome
 
 
-def status_after(pipeline: Pipeline, said: Completion) -> StageStatus:
+def status_after(pipeline: Pipeline, stage: Stage, said: Completion) -> StageStatus:
     """What becomes of the stage. What has completed has completed, even while its pipeline is being cancelled."""
     if said.outcome is Outcome.COMPLETED:
         return StageStatus.COMPLETED
-    if pipeline.status is PipelineStatus.CANCELLING:
+    if pipeline.status is PipelineStatus.CANCELLING or stage.cancel_asked:
         return StageStatus.CANCELLED
     if said.retry_delay_s is not None:
         return StageStatus.RETRYING
@@ -78,12 +78,13 @@ def _event(status: StageStatus, said: Completion) -> StageEvent:
 
 
 def _end(pipeline: Pipeline, stage: Stage, now: float, said: Completion) -> None:
-    status = status_after(pipeline, said)
+    status = status_after(pipeline, stage, said)
     journal.move(pipeline, stage, _event(status, said))
     stage.lease_token = None
     stage.failures = failures_after(stage, said)
     stage.losses = losses_after(stage, said)
     stage.retry_at = now + (said.retry_delay_s or 0) if status is StageStatus.RETRYING else None
+    stage.give_up_at = stage.expires_at if status is StageStatus.RETRYING else None
     stage.propagated = status in STAGE_TERMINAL and not stage.dependents
     attempt = stage.attempts[stage.attempt - 1]
     attempt.outcome = transitions.next_attempt(attempt.outcome, CLOSED_BY[said.outcome])

@@ -1,14 +1,16 @@
 """What every transition does under the lock: take a step of the grammar, number its events, keep the counters."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from app.core import transitions
 from app.core.transitions import PipelineEvent, StageEvent
 from schemas.event import EventType
-from schemas.states import PIPELINE_TERMINAL, Outcome, PipelineStatus
-from tests.properties.simulation.model.records import Event, Job, Pipeline, Stage
+from schemas.states import PIPELINE_TERMINAL, PipelineStatus
+from tests.properties.simulation.model.records import Database, Event, Job, Pipeline, Stage
 
-New = tuple[EventType, int | None, int, Outcome | None]
+New = tuple[Any, ...]
+"""The fields of an Event behind its number."""
 
 ENDED = frozenset(
     {EventType.STAGE_COMPLETED, EventType.STAGE_FAILED, EventType.STAGE_SKIPPED, EventType.STAGE_CANCELLED}
@@ -27,15 +29,22 @@ def move(pipeline: Pipeline, stage: Stage, event: StageEvent) -> None:
     stage.status = transitions.next_stage(stage.status, event, pipeline.status)
 
 
-def append(pipeline: Pipeline, news: Iterable[New]) -> None:
+def append(pipeline: Pipeline, news: Sequence[New]) -> None:
     """``append_events``: gapless numbers, and the counters with them."""
+    if not news:
+        return
     seq = last_seq(pipeline)
-    for event_type, position, attempt, outcome in news:
+    for event_type, position, *more in news:
         seq += 1
-        pipeline.events.append(Event(seq, event_type, position, attempt, outcome))
+        pipeline.events.append(Event(seq, event_type, position, *more))
         pipeline.open_stages -= event_type in ENDED
-        pipeline.broken_stages += event_type in BROKEN
+        pipeline.broken_stages += event_type in BROKEN and breaks(pipeline.stages[position or 0])
     pipeline.last_seq = seq
+
+
+def breaks(stage: Stage) -> bool:
+    """Whether its going wrong makes its pipeline fail."""
+    return not stage.allow_failure
 
 
 def last_seq(pipeline: Pipeline) -> int:
@@ -62,9 +71,9 @@ def ending(pipeline: Pipeline) -> PipelineEvent:
     return PipelineEvent.SETTLE_FAILED if pipeline.broken_stages else PipelineEvent.SETTLE_COMPLETED
 
 
-def to_dispatch(pipeline: Pipeline, queued: Iterable[Stage]) -> list[Job]:
-    """What the caller has to put on Redis after its commit: nothing unless the pipeline is running."""
-    if pipeline.status is not PipelineStatus.RUNNING:
+def to_dispatch(db: Database, queued: Iterable[Stage]) -> list[Job]:
+    """What the caller has to put on Redis after its commit: nothing unless the pipeline runs and the queue is open."""
+    if db.pipeline.status is not PipelineStatus.RUNNING or db.queue_paused_at is not None:
         return []
     return [Job(stage.position, stage.dispatch_token) for stage in queued]
 

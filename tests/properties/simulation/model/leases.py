@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from schemas.states import PipelineStatus, StageStatus
-from tests.properties.simulation.model.records import Database, Lease, Stage
+from tests.properties.simulation.model.records import Database, Lease, Pipeline, Stage
 
 LEASE_S = 30.0
 BEATING = ("live", "draining")
@@ -61,10 +61,9 @@ def beat(db: Database, now: float, worker: int, held: list[int]) -> Beat:
     mine = {stage.lease_token: stage for stage in pipeline.stages if _is_run_by(stage, worker)}
     if not mine and not held:
         return Beat(lost=False, cancelled=[], fenced=[], strangers=[])
-    cancelling = pipeline.status is PipelineStatus.CANCELLING
     return Beat(
         lost=False,
-        cancelled=[token for token in held if token in mine and cancelling],
+        cancelled=[token for token in held if token in mine and is_to_be_stopped(pipeline, mine[token])],
         fenced=[token for token in held if token not in mine],
         strangers=[
             Stranger(stage.position, stage.attempt, token)
@@ -72,6 +71,11 @@ def beat(db: Database, now: float, worker: int, held: list[int]) -> Beat:
             if token not in held and is_old_enough(stage, now)
         ],
     )
+
+
+def is_to_be_stopped(pipeline: Pipeline, stage: Stage) -> bool:
+    """Whether a running stage is cancelled, with its pipeline or singly."""
+    return pipeline.status is PipelineStatus.CANCELLING or stage.cancel_asked
 
 
 def _is_run_by(stage: Stage, worker: int) -> bool:
@@ -101,8 +105,14 @@ def overdue(db: Database, now: float) -> list[Stage]:
     return [
         s
         for s in db.pipeline.stages
-        if _runs(s) and s.started_at < now - s.timeout_s - 2 * LEASE_S and is_alive(db, now, s.worker or 0)
+        if _runs(s) and must_end_at(s) < now - 2 * LEASE_S and is_alive(db, now, s.worker or 0)
     ]
+
+
+def must_end_at(stage: Stage) -> float:
+    """When its worker must have ended a running stage: at its timeout, or when its total timeout is over."""
+    ends_at = stage.started_at + stage.timeout_s
+    return ends_at if stage.expires_at is None else min(ends_at, stage.expires_at)
 
 
 def is_alive(db: Database, now: float, worker: int) -> bool:

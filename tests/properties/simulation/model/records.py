@@ -6,7 +6,7 @@ The names are those of the columns in ``migrations/``. Stages are known by posit
 from typing import NamedTuple
 
 from schemas.event import EventType
-from schemas.states import Outcome, PipelineStatus, StageStatus
+from schemas.states import Outcome, PipelineStatus, StageStatus, TriggerRule
 
 
 class StagePlan(NamedTuple):
@@ -16,6 +16,12 @@ class StagePlan(NamedTuple):
     max_retries: int = 0
     retry_delay_s: float = 0.0
     timeout_s: float = 60.0
+    queue_timeout_s: float | None = None
+    total_timeout_s: float | None = None
+    trigger_rule: TriggerRule = TriggerRule.ALL_COMPLETED
+    allow_failure: bool = False
+    retry_backoff: float = 1.0
+    retry_delay_max_s: float = 3600.0
 
 
 class Attempt:
@@ -33,33 +39,43 @@ class Stage:
     """A row of ``stages``, with its edges and its attempts."""
 
     __slots__ = (
+        "allow_failure",
         "attempt",
         "attempts",
+        "cancel_asked",
         "dependencies",
         "dependents",
         "dispatch_token",
+        "expires_at",
         "failures",
+        "give_up_at",
         "lease_token",
         "losses",
         "max_retries",
         "position",
         "propagated",
+        "queue_timeout_s",
         "queued_at",
         "retry_at",
+        "retry_backoff",
+        "retry_delay_max_s",
         "retry_delay_s",
         "started_at",
         "status",
         "timeout_s",
+        "total_timeout_s",
+        "trigger_rule",
         "unmet",
         "worker",
     )
 
     def __init__(self, position: int, plan: StagePlan) -> None:
         self.position = position
-        self.dependencies, self.max_retries, self.retry_delay_s, self.timeout_s = plan
+        for name, value in plan._asdict().items():
+            setattr(self, name, value)
         self.dependents: list[int] = []
         self.status = StageStatus.PENDING
-        self.unmet = len(self.dependencies)
+        self.unmet = len(plan.dependencies)
         self.propagated = False
         self.dispatch_token = 0
         self.attempt = 0
@@ -67,7 +83,10 @@ class Stage:
         self.losses = 0
         self.lease_token: int | None = None
         self.worker: int | None = None
+        self.cancel_asked = False
         self.retry_at: float | None = None
+        self.expires_at: float | None = None
+        self.give_up_at: float | None = None
         self.queued_at = 0.0
         self.started_at = 0.0
         self.attempts: list[Attempt] = []
@@ -81,15 +100,17 @@ class Event(NamedTuple):
     position: int | None
     attempt: int
     outcome: Outcome | None
+    retried: tuple[int, ...] = ()  # stages that begin again
 
 
 class Pipeline:
     """A row of ``pipelines`` with everything that hangs on it. ``open_stages`` are not terminal yet."""
 
-    __slots__ = ("broken_stages", "events", "last_seq", "open_stages", "seen", "stages", "status")
+    __slots__ = ("broken_stages", "events", "last_seq", "open_stages", "paused_at", "seen", "stages", "status")
 
     def __init__(self, stages: list[Stage]) -> None:
         self.status = PipelineStatus.PENDING
+        self.paused_at = 0.0
         self.stages = stages
         self.open_stages = len(stages)
         self.broken_stages = 0
@@ -109,12 +130,13 @@ class Lease:
 
 
 class Database:
-    """All of Postgres that the model has."""
+    """All of Postgres that the model has; there is one queue, and it may be paused."""
 
-    __slots__ = ("leases", "pipeline")
+    __slots__ = ("leases", "pipeline", "queue_paused_at")
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
+        self.queue_paused_at: float | None = None
         self.leases: dict[int, Lease] = {}
 
 

@@ -17,10 +17,10 @@ def create(now: float, plans: Sequence[StagePlan], *, start: bool) -> tuple[Data
         for awaited in stage.dependencies:
             stages[awaited].dependents.append(stage.position)
         stage.unmet = unmet_at_first(stage)
-    pipeline = Pipeline(stages)
+    db = Database(pipeline := Pipeline(stages))
     pipeline.status = transitions.next_pipeline(None, PipelineEvent.CREATE)
     journal.append(pipeline, [(EventType.PIPELINE_CREATED, None, 0, None)])
-    return Database(pipeline), (_start(pipeline, now, PipelineEvent.START) if start else [])
+    return db, (_start(db, now) if start else [])
 
 
 def unmet_at_first(stage: Stage) -> int:
@@ -32,13 +32,14 @@ def start(db: Database, now: float) -> list[Job] | PipelineStatus:
     """pending → running, releasing the roots; answers the status where that does not fit."""
     if db.pipeline.status not in PIPELINE_MOVES[PipelineEvent.START]:
         return db.pipeline.status
-    return _start(db.pipeline, now, PipelineEvent.START)
+    return _start(db, now)
 
 
-def _start(pipeline: Pipeline, now: float, event: PipelineEvent) -> list[Job]:
-    pipeline.status = transitions.next_pipeline(pipeline.status, event)
+def _start(db: Database, now: float) -> list[Job]:
+    pipeline = db.pipeline
+    pipeline.status = transitions.next_pipeline(pipeline.status, PipelineEvent.START)
     journal.append(pipeline, [(EventType.PIPELINE_STARTED, None, 0, None)])
-    return journal.to_dispatch(pipeline, queue_roots(pipeline, now))
+    return journal.to_dispatch(db, queue_roots(pipeline, now))
 
 
 def queue_roots(pipeline: Pipeline, now: float) -> list[Stage]:
@@ -56,6 +57,16 @@ def queue(pipeline: Pipeline, stage: Stage, now: float, event: StageEvent) -> No
     stage.dispatch_token = next_dispatch_token(stage)
     stage.queued_at = now
     stage.retry_at = None
+    if event is StageEvent.RELEASE:
+        stage.expires_at = None if stage.total_timeout_s is None else now + stage.total_timeout_s
+    stage.give_up_at = give_up_at(stage, now)
+
+
+def give_up_at(stage: Stage, now: float) -> float | None:
+    """When a stage that is queued now has waited long enough; None if it may wait for ever."""
+    ends = [] if stage.queue_timeout_s is None else [now + stage.queue_timeout_s]
+    ends += [] if stage.expires_at is None else [stage.expires_at]
+    return min(ends, default=None)
 
 
 def next_dispatch_token(stage: Stage) -> int:

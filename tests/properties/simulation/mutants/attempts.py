@@ -36,13 +36,13 @@ def _complete_and_overwrite(db: Database, now: float, said: Completion) -> bool:
     return answer
 
 
-def _cancelled_all_the_same(pipeline: Pipeline, said: Completion) -> StageStatus:
+def _cancelled_all_the_same(pipeline: Pipeline, stage: Stage, said: Completion) -> StageStatus:
     is_cancelling = pipeline.status is PipelineStatus.CANCELLING
-    return StageStatus.CANCELLED if is_cancelling else _status_after(pipeline, said)
+    return StageStatus.CANCELLED if is_cancelling else _status_after(pipeline, stage, said)
 
 
-def _goes_on_while_cancelling(pipeline: Pipeline, said: Completion) -> StageStatus:
-    status = _status_after(pipeline, said)
+def _goes_on_while_cancelling(pipeline: Pipeline, stage: Stage, said: Completion) -> StageStatus:
+    status = _status_after(pipeline, stage, said)
     return StageStatus.RETRYING if said.retry_delay_s is not None and said.outcome is not Outcome.COMPLETED else status
 
 

@@ -1,6 +1,6 @@
 """Defects of the rules in ``app.core`` that workers and rescuers ask, and of the processes themselves."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.core import retry
 from app.core.transitions import ONLY_WHILE, PIPELINE_MOVES, PipelineEvent, StageEvent
@@ -15,16 +15,30 @@ from tests.properties.simulation.world.worker import Worker
 _delay = retry.next_delay_s
 
 
-def _one_less(failures: int, max_retries: int, retry_delay_s: float, *, retryable: bool) -> float | None:
-    return _delay(failures, max_retries - 1, retry_delay_s, retryable=retryable)
+class _Longer(NamedTuple):
+    """A policy with another budget."""
+
+    policy: retry.Policy
+    more: int
+
+    @property
+    def max_retries(self) -> int:
+        return self.policy.max_retries + self.more
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.policy, name)
 
 
-def _one_more(failures: int, max_retries: int, retry_delay_s: float, *, retryable: bool) -> float | None:
-    return _delay(failures, max_retries + 1, retry_delay_s, retryable=retryable)
+def _one_less(failures: int, policy: retry.Policy, *, retryable: bool, jitter: float) -> float | None:
+    return _delay(failures, _Longer(policy, -1), retryable=retryable, jitter=jitter)
 
 
-def _hopeless_too(failures: int, max_retries: int, retry_delay_s: float, *, retryable: bool) -> float | None:
-    return _delay(failures, max_retries, retry_delay_s, retryable=retryable or bool(failures))
+def _one_more(failures: int, policy: retry.Policy, *, retryable: bool, jitter: float) -> float | None:
+    return _delay(failures, _Longer(policy, +1), retryable=retryable, jitter=jitter)
+
+
+def _hopeless_too(failures: int, policy: retry.Policy, *, retryable: bool, jitter: float) -> float | None:
+    return _delay(failures, policy, retryable=retryable or bool(failures), jitter=jitter)
 
 
 def _trusts_from_the_start(self: Any, now: float) -> bool:

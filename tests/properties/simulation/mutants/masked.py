@@ -4,16 +4,21 @@ They are kept: each is cheap, and each alone would do if the other were lost. Sh
 is no longer masked and belongs to the others.
 """
 
-from tests.properties.simulation.model import completion, control, journal
-from tests.properties.simulation.model.records import Job, Pipeline
+from tests.properties.simulation.model import completion, control, journal, submit
+from tests.properties.simulation.model.records import Database, Job, Stage
 from tests.properties.simulation.mutants.planting import mutant
 from tests.properties.simulation.world.redis import Redis
 from tests.properties.simulation.world.scheduler import Scheduler
 from tests.properties.simulation.world.worker import Worker
 
 
-def _dispatch_always(_pipeline: Pipeline, queued: list) -> list[Job]:
+def _dispatch_always(_db: Database, queued: list) -> list[Job]:
     return [Job(stage.position, stage.dispatch_token) for stage in queued]
+
+
+def _gives_up_later(stage: Stage, now: float) -> float | None:
+    ends = [limit for limit in (stage.queue_timeout_s, stage.total_timeout_s) if limit is not None]
+    return now + min(ends) if ends else None
 
 
 def _page_only(self: Scheduler) -> None:
@@ -79,6 +84,14 @@ ALL = (
         "settle",
         lambda _self, _job: None,
         masked_by="put_back_stale and the claim: the job comes back and is refused",
+    ),
+    mutant(
+        "total_timeout_begins_anew",
+        "each retry has the total timeout for itself",
+        submit,
+        "give_up_at",
+        _gives_up_later,
+        masked_by="the time limit of the attempt, which is over when it begins, and is not retried",
     ),
     mutant(
         "no_hints",

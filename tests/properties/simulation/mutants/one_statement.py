@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from schemas.states import STAGE_TERMINAL, StageStatus
+from schemas.states import STAGE_TERMINAL
 from tests.properties.simulation.model import journal, release
 from tests.properties.simulation.model.records import Pipeline, Stage
 from tests.properties.simulation.mutants.planting import Patch, mutant
@@ -14,13 +14,13 @@ class Seen(NamedTuple):
 
     last_seq: int
     untold: tuple[int, ...]
-    completed: tuple[bool, ...]
+    ended: tuple[bool, ...]
 
 
 def _see(pipeline: Pipeline) -> Seen:
     stages = pipeline.stages
     untold = (s.position for s in stages if s.status in STAGE_TERMINAL and not s.propagated)
-    return Seen(pipeline.last_seq, tuple(untold), tuple(s.status is StageStatus.COMPLETED for s in stages))
+    return Seen(pipeline.last_seq, tuple(untold), tuple(s.status in STAGE_TERMINAL for s in stages))
 
 
 SEES_EARLY = Patch(postgres, "before_lock", _see)
@@ -39,8 +39,8 @@ def _take_what_was_seen(pipeline: Pipeline, _batch: int) -> list[Stage]:
 
 
 def _siblings_were_seen_done(pipeline: Pipeline, stage: Stage) -> bool:
-    completed = _seen(pipeline).completed
-    return all(completed[awaited] for awaited in stage.dependencies)
+    ended = _seen(pipeline).ended
+    return all(ended[awaited] for awaited in stage.dependencies)
 
 
 def _number_that_was_seen(pipeline: Pipeline) -> int:

@@ -5,7 +5,7 @@ that a mistake in the one is seen by the other.
 """
 
 from schemas.event import EventType as E
-from schemas.states import Outcome, PipelineStatus, StageStatus
+from schemas.states import Outcome, PipelineStatus, StageStatus, TriggerRule
 from tests.properties.simulation.model.records import Event, StagePlan
 from tests.properties.simulation.witness.violation import Violation
 
@@ -26,7 +26,7 @@ STAGE_TOLD = {
     E.STAGE_STARTED: ((S.QUEUED,), S.RUNNING),
     E.STAGE_RETRYING: ((S.RUNNING,), S.RETRYING),
     E.STAGE_COMPLETED: ((S.RUNNING,), S.COMPLETED),
-    E.STAGE_FAILED: ((S.RUNNING,), S.FAILED),
+    E.STAGE_FAILED: ((S.RUNNING, S.QUEUED, S.RETRYING), S.FAILED),
     E.STAGE_SKIPPED: ((S.PENDING,), S.SKIPPED),
     E.STAGE_CANCELLED: ((S.PENDING, S.QUEUED, S.RETRYING, S.RUNNING), S.CANCELLED),
 }
@@ -53,6 +53,17 @@ class StageHistory:
         self.outcomes: list[Outcome | None] = []
         self.queued = 0  # times, ever
         self.released = 0  # times in this generation
+
+    @property
+    def went_well(self) -> bool:
+        """Whether those that wait for its completion may go on."""
+        return self.status is S.COMPLETED or (self.plan.allow_failure and self.status in (S.FAILED, S.CANCELLED))
+
+    @property
+    def went_wrong(self) -> bool:
+        """Whether those that wait for a failure are needed."""
+        in_vain = self.status is S.SKIPPED and self.plan.trigger_rule is not TriggerRule.ANY_FAILED
+        return self.status in (S.FAILED, S.CANCELLED) or in_vain
 
 
 class History:
@@ -82,7 +93,7 @@ class History:
         if event.type in SETTLES:
             self._check_settled(event)
         elif event.type is E.PIPELINE_STARTED and self.status is not P.PENDING:
-            self._begin_generation()
+            self._begin_generation(event.retried)
         self.status = after
 
     def _check_settled(self, event: Event) -> None:
@@ -90,22 +101,39 @@ class History:
         if not present <= TERMINAL:
             raise Violation("settle_rule", f"{event.type} with stages that are {sorted(present - TERMINAL)}")
         if self.status in GOING_ON:
-            broken = S.FAILED in present or S.CANCELLED in present
+            broken = any(each.status in (S.FAILED, S.CANCELLED) and not each.plan.allow_failure for each in self.stages)
             if broken is not (event.type is E.PIPELINE_FAILED):
                 raise Violation("settle_rule", f"{event.type} with stages that are {sorted(present)}")
             self._check_skips()
 
     def _check_skips(self) -> None:
         for position, stage in enumerate(self.stages):
-            in_vain = any(self.stages[awaited].status is not S.COMPLETED for awaited in stage.plan.dependencies)
-            if in_vain is not (stage.status is S.SKIPPED):
+            in_vain = not self.may_begin(stage)
+            was_stopped = stage.status is S.CANCELLED and not stage.released
+            if not was_stopped and in_vain is not (stage.status is S.SKIPPED):
                 raise Violation("skip_rule", f"stage {position} ended as {stage.status}, waiting in vain: {in_vain}")
 
-    def _begin_generation(self) -> None:
-        for stage in self.stages:
-            if stage.status in ENDED_BADLY:
+    def may_begin(self, stage: StageHistory) -> bool:
+        """Whether its trigger rule is met by how its dependencies are now."""
+        awaited = [self.stages[position] for position in stage.plan.dependencies]
+        match stage.plan.trigger_rule:
+            case TriggerRule.ALL_COMPLETED:
+                return all(each.went_well for each in awaited)
+            case TriggerRule.ALL_DONE:
+                return all(each.status in TERMINAL for each in awaited)
+            case _:
+                return all(each.status in TERMINAL for each in awaited) and any(each.went_wrong for each in awaited)
+
+    def _begin_generation(self, retried: tuple[int, ...]) -> None:
+        for position, stage in enumerate(self.stages):
+            again = stage.status in (S.FAILED, S.CANCELLED) or bool(set(stage.plan.dependencies) & set(retried))
+            if position in retried:
+                if not again:
+                    raise Violation("retry_rule", f"stage {position} begins again, being {stage.status} for good")
                 stage.status = S.PENDING
                 stage.released = 0
+            elif set(stage.plan.dependencies) & set(retried):
+                raise Violation("retry_rule", f"stage {position} is kept, though what it waited for begins again")
 
     def _take_stage(self, event: Event, stage: StageHistory) -> None:
         before, after = STAGE_TOLD[event.type]
@@ -120,6 +148,8 @@ class History:
             self._check_skipped(event, stage)
         elif stage.status is S.RUNNING:
             _close(event, stage)
+        elif event.type is E.STAGE_FAILED and self.status is not P.RUNNING:
+            raise Violation("pause_holds", f"stage {event.position} given up, its pipeline {self.status}")
         stage.status = after
 
     def _check_queued(self, event: Event, stage: StageHistory) -> None:
@@ -130,7 +160,7 @@ class History:
             stage.released += 1
             if stage.released > 1:
                 raise Violation("released_once", f"stage {event.position} released twice")
-            if any(self.stages[awaited].status is not S.COMPLETED for awaited in stage.plan.dependencies):
+            if not self.may_begin(stage):
                 raise Violation("released_iff_ready", f"stage {event.position} released before its dependencies")
 
     def _check_started(self, event: Event, stage: StageHistory) -> None:
@@ -148,7 +178,12 @@ class History:
     def _check_skipped(self, event: Event, stage: StageHistory) -> None:
         if self.status not in GOING_ON:
             raise Violation("skip_rule", f"stage {event.position} skipped, its pipeline {self.status}")
-        if not any(self.stages[awaited].status in ENDED_BADLY for awaited in stage.plan.dependencies):
+        awaited = [self.stages[position] for position in stage.plan.dependencies]
+        if stage.plan.trigger_rule is TriggerRule.ALL_COMPLETED:
+            in_vain = any(each.status in ENDED_BADLY and not each.went_well for each in awaited)
+        else:
+            in_vain = all(each.status in TERMINAL for each in awaited) and not self.may_begin(stage)
+        if not in_vain:
             raise Violation("skip_rule", f"stage {event.position} skipped, though nothing before it went wrong")
 
 

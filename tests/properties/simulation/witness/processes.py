@@ -69,7 +69,7 @@ def check_overdue(world: "World", stage: Stage) -> None:
         if process.attempt.claim.attempt != stage.attempt or process.is_excused:
             continue
         what = f"attempt {stage.attempt} of stage {stage.position}"
-        ends_by = process.started_at + stage.timeout_s
+        ends_by = process.started_at + process.attempt.claim.time_limit_s
         if process.ends_at < ends_by and world.db.leases[process.attempt.worker.number].expires_at < world.now:
             raise Violation("loss_costs_nothing", f"{what} was lost with its worker and is charged as timed out")
         if process.is_alive and world.now > ends_by + STOPS_WITHIN_S:

@@ -89,12 +89,11 @@ class RunningAttempt:
 
     def _until_end(self, process: Process) -> Body:
         world = self.worker.world
-        stage = world.db.pipeline.stages[self.claim.position]
         if world.happens("deaf_attempt"):
             self.is_deaf = True
             while self.stop_reason is not Stop.FENCED:
                 yield None
-        deadline = world.now + stage.timeout_s
+        deadline = world.now + self.claim.time_limit_s
         while process.is_alive and self.stop_reason is None:
             if world.now >= deadline:
                 self.stop_reason = Stop.TIMEOUT
@@ -129,11 +128,12 @@ class RunningAttempt:
             return self._says(Outcome.CANCELLED)
         if self.stop_reason in (Stop.DRAIN, Stop.FENCED):
             return self._drained()
-        retryable = ending != "hopeless" or self.stop_reason is Stop.TIMEOUT
+        timed_out = self.stop_reason is Stop.TIMEOUT
+        retryable = not claim.is_last if timed_out else ending != "hopeless"
         if not retryable:
             self.worker.world.witness.hopeless.add(claim.lease_token)
-        outcome = Outcome.TIMED_OUT if self.stop_reason is Stop.TIMEOUT else Outcome.FAILED
-        delay_s = retry.next_delay_s(claim.failures + 1, stage.max_retries, stage.retry_delay_s, retryable=retryable)
+        outcome = Outcome.TIMED_OUT if timed_out else Outcome.FAILED
+        delay_s = retry.next_delay_s(claim.failures + 1, stage, retryable=retryable, jitter=self.worker.world.dice())
         return self._says(outcome, delay_s)
 
     def _drained(self) -> Completion:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from schemas.states import PIPELINE_TERMINAL, STAGE_TERMINAL, PipelineStatus
+from schemas.states import PIPELINE_TERMINAL, STAGE_TERMINAL, PipelineStatus, StageStatus
 from tests.properties.simulation.model import control, submit
 from tests.properties.simulation.model.records import Job
 from tests.properties.simulation.schedule import CLIENT_ACTS
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tests.properties.simulation.world.world import World
 
 REPEATS_MAX = 3
+OF_ONE_STAGE = ("cancel_stage", "retry_stage")
 CARES_AGAIN_S = 60.0
 CANCELS_WITHIN_S = 150.0
 STEP_S = 0.05
@@ -33,15 +34,16 @@ class ApiCall(Owner):
         """Transaction first, then dispatch. The client repeats what was not answered, a few times."""
         world = self.world
         verb = getattr(submit if what == "start" else control, what)
+        of = (int(world.dice() * len(world.scenario.stages)),) if what in OF_ONE_STAGE else ()
         for _ in range(REPEATS_MAX):
-            answer = yield from transaction(world, self, verb)
+            answer = yield from transaction(world, self, verb, *of)
             if answer is not None:
                 break
             yield 1.0
         if isinstance(answer, list):
             world.met.add(what)
             yield from self.dispatch(answer)
-            if what == "cancel":
+            if what.startswith("cancel"):
                 call_for_beats(world)
         world.end(self)
 
@@ -102,6 +104,12 @@ class Client(Owner):
         pipeline = self.world.db.pipeline
         if pipeline.status is PipelineStatus.CANCELLING:
             self._wait_for_cancel()
+        for position, since in self.world.witness.cancelled.items():
+            is_late = self.world.now > max(since, self.world.scenario.quiet_at) + CANCELS_WITHIN_S
+            if is_late and pipeline.stages[position].status is StageStatus.RUNNING and self._is_heard():
+                raise Violation("cancel_in_time", f"stage {position} runs, to be cancelled since {since:.0f}")
+        if self.world.db.queue_paused_at is not None:
+            self._ask("resume_queue")
         if pipeline.status is PipelineStatus.PENDING:
             self._ask("start")
         elif pipeline.status is PipelineStatus.PAUSED:
@@ -114,9 +122,11 @@ class Client(Owner):
     def _wait_for_cancel(self) -> None:
         if self._cancelling_since is None:
             self._cancelling_since = self.world.now
-        is_heard = "deaf_attempt" not in self.world.met
-        if is_heard and self.world.now - self._cancelling_since > CANCELS_WITHIN_S:
+        if self._is_heard() and self.world.now - self._cancelling_since > CANCELS_WITHIN_S:
             raise Violation("cancel_in_time", f"still cancelling since {self._cancelling_since:.0f}")
+
+    def _is_heard(self) -> bool:
+        return "deaf_attempt" not in self.world.met
 
 
 def call_for_beats(world: "World") -> None:

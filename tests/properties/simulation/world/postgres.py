@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from schemas.event import EventType
+from schemas.states import StageStatus, TriggerRule
 from tests.properties.simulation.model.leases import LEASE_S
 from tests.properties.simulation.model.records import Pipeline
 from tests.properties.simulation.witness.processes import check_taken
@@ -69,6 +71,25 @@ def _arrive_late(world: "World", caller: Owner, verb: Callable[..., Any], args: 
     yield
 
 
+def _note(world: "World") -> None:
+    """What the new events tell of that should be met often enough."""
+    for event in world.db.pipeline.events[world.witness.history.seq :]:
+        if event.position is None:
+            told = world.witness.history.stages
+            if any(told[position].status is StageStatus.COMPLETED for position in event.retried):
+                world.met.add("done_anew")
+            continue
+        stage = world.db.pipeline.stages[event.position]
+        if event.type is EventType.STAGE_FAILED and event.outcome is None:
+            world.met.add("given_up")
+        elif event.type is EventType.STAGE_SKIPPED and stage.trigger_rule is TriggerRule.ANY_FAILED:
+            world.met.add("alert_not_needed")
+        elif event.type is EventType.STAGE_STARTED and stage.trigger_rule is TriggerRule.ANY_FAILED:
+            world.met.add("alert")
+        if event.type is EventType.STAGE_FAILED and stage.allow_failure:
+            world.met.add("failure_allowed")
+
+
 def commit(world: "World", caller: Owner, verb: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     """The transaction itself, and a look at what it has done."""
     answer = verb(world.db, world.now, *args)
@@ -78,6 +99,7 @@ def commit(world: "World", caller: Owner, verb: Callable[..., Any], args: tuple[
         for event in world.db.pipeline.events[world.witness.history.seq :]:
             place = "" if event.position is None else f" of stage {event.position}"
             world.say(f"        event {event.seq}: {event.type}{place} {event.outcome or ''}")
+    _note(world)
     world.witness.saw(name, world.now, args, answer)
     if name == "expire" and answer:
         check_taken(world, answer)

@@ -147,7 +147,7 @@ class Scheduler(Owner):
         )
 
     def _as_timed_out(self, stage: Stage) -> Completion:
-        delay_s = retry.next_delay_s(stage.failures + 1, stage.max_retries, stage.retry_delay_s, retryable=True)
+        delay_s = retry.next_delay_s(stage.failures + 1, stage, retryable=True, jitter=self.world.dice())
         return Completion(stage.position, stage.attempt, stage.lease_token or 0, Outcome.TIMED_OUT, delay_s)
 
     def on_end(self) -> None:

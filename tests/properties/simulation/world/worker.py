@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from schemas.states import Outcome, PipelineStatus, StageStatus
 from tests.properties.simulation.model import claims, completion, leases
+from tests.properties.simulation.model.leases import LEASE_S
 from tests.properties.simulation.model.records import Completion, Job
 from tests.properties.simulation.world.attempt import RunningAttempt, Stop
 from tests.properties.simulation.world.lease import beats, guard, renewal_counts_from
@@ -94,7 +95,7 @@ class Worker(Owner):
             world.redis.put_back(job)
             return
         self.asking[lease_token] = None
-        repeated = False
+        repeated, asked_at = False, world.now
         while True:
             answer = yield from transaction(world, self, claims.claim, self.number, job, lease_token)
             if answer is not None:
@@ -108,7 +109,7 @@ class Worker(Owner):
             pass
         else:
             self.attempts[lease_token] = attempt = RunningAttempt(self, answer.claim)
-            if not self.may_start():
+            if not self.may_start() or self.is_too_late(asked_at):
                 attempt.stop(Stop.FENCED)
             if repeated:
                 world.met.add("claim_repeated")
@@ -134,6 +135,10 @@ class Worker(Owner):
     def may_start(self) -> bool:
         """Whether the lease was not in doubt when the answer to the claim came."""
         return self.is_leased
+
+    def is_too_late(self, asked_at: float) -> bool:
+        """Whether the answer to a claim took so long that its attempt may have been ended by others."""
+        return self.world.now - asked_at > LEASE_S
 
     def _executing(self) -> int:
         return sum(attempt.is_executing for attempt in self.attempts.values())

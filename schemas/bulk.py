@@ -1,0 +1,41 @@
+"""Pipelines by the many: which ones a filter means, and the body of an action on all of them."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+from schemas import limits
+from schemas.pipeline import LabelText, PipelineName
+from schemas.states import PipelineStatus
+
+Statuses = Annotated[list[PipelineStatus], Meta(min_length=1, max_length=len(PipelineStatus))]
+SomeLabels = Annotated[dict[LabelText, LabelText], Meta(min_length=1, max_length=limits.LABELS_MAX)]
+Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339, with a time zone")]
+Uuids = Annotated[list[UUID], Meta(min_length=1, max_length=limits.BULK_MAX)]
+
+
+class PipelineFilter(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Which pipelines are meant: all that is given must match, of ``status`` and ``uuids`` any one.
+
+    A list or an object that is empty is refused, because it could mean all as well as none.
+    """
+
+    status: Statuses | UnsetType = UNSET
+    name: PipelineName | UnsetType = UNSET
+    labels: SomeLabels | UnsetType = UNSET
+    created_after: Moment | UnsetType = UNSET
+    created_before: Moment | UnsetType = UNSET
+    uuids: Uuids | UnsetType = UNSET
+
+
+class BulkRequest(Struct, forbid_unknown_fields=True, kw_only=True):
+    """The body of a bulk action: a filter that narrows, or ``"all": true``.
+
+    ``cursor`` is the ``next_cursor`` of the call before.
+    """
+
+    filter: PipelineFilter = field(default_factory=PipelineFilter)
+    all: bool = False
+    cursor: Annotated[str, Meta(max_length=limits.CURSOR_MAX)] | UnsetType = UNSET
