@@ -2,7 +2,7 @@
 
 Events are read as soon as they are committed. Their places do not follow the order of the commits: while a transaction
 is under way, an event may still appear before others that have been read. Only below the settled place
-(``migrations/0004``) that is over. So a bookmark has two parts: a ``floor``, up to which the reader has had everything
+(``migrations/0002``) that is over. So a bookmark has two parts: a ``floor``, up to which the reader has had everything
 that there will ever be, and for the pipelines of which it has had events above the floor, how far it has come in each
 (``ahead``). That is enough, because a pipeline's own events appear in order and without gaps.
 
