@@ -82,18 +82,26 @@ class Job(Struct, frozen=True):
 
 
 def open_redis(url: str, *, blocking: bool = False) -> ArqRedis:
-    """A client with bounded waits that reconnects by itself; ``blocking`` for calls that wait longer than 5 s."""
+    """A client with bounded waits that reconnects by itself; ``blocking`` for calls that wait longer than 5 s.
+
+    Raises:
+        SetupError: the URL cannot be used.
+
+    """
     options: dict[str, Any] = {} if url.startswith("unix:") else {"socket_keepalive": True}
-    pool: ConnectionPool = ConnectionPool.from_url(
-        url,
-        socket_connect_timeout=3,
-        socket_timeout=None if blocking else 5,
-        health_check_interval=15,
-        retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 3),
-        retry_on_error=[BusyLoadingError, RedisConnectionError, RedisTimeoutError, OSError],
-        max_connections=100,
-        **options,
-    )
+    try:
+        pool: ConnectionPool = ConnectionPool.from_url(
+            url,
+            socket_connect_timeout=3,
+            socket_timeout=None if blocking else 5,
+            health_check_interval=15,
+            retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 3),
+            retry_on_error=[BusyLoadingError, RedisConnectionError, RedisTimeoutError, OSError],
+            max_connections=100,
+            **options,
+        )
+    except ValueError as error:
+        raise SetupError(f"HEADWAY_REDIS_URL cannot be used: {str(error).rstrip('.')}.") from None
     redis = ArqRedis(pool_or_conn=pool, job_serializer=msgspec.msgpack.encode, job_deserializer=msgspec.msgpack.decode)
     redis.auto_close_connection_pool = True  # or `aclose` would leave the connections of a given pool open
     return redis

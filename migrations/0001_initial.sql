@@ -717,6 +717,27 @@ BEGIN
         'locked', (SELECT coalesce(json_agg(i), '[]') FROM unnest(ids) AS i WHERE i <> ALL (locked)));
 END $$;
 
+CREATE FUNCTION due_pipelines(batch integer) RETURNS SETOF bigint LANGUAGE sql STABLE AS $$
+-- The pipelines with a stage whose next attempt is due, or that has waited too long for one.
+    (SELECT s.pipeline_id FROM stages AS s WHERE s.status = 'retrying' AND s.retry_at <= clock_timestamp()
+      ORDER BY s.retry_at LIMIT batch)
+    UNION
+    (SELECT s.pipeline_id FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id AND p.status = 'running'
+      WHERE s.give_up_at <= clock_timestamp() AND s.queue <> ALL (paused_queues()) ORDER BY s.give_up_at LIMIT batch)
+$$;
+
+CREATE FUNCTION releasable_pipelines(batch integer) RETURNS SETOF bigint LANGUAGE sql STABLE AS $$
+-- What the sweep has to look at: live pipelines with ended stages whose dependents were not told, with retries that
+-- are due, with stages that have waited too long, or with nothing left to wait for. Each is an index of live rows only.
+    SELECT pipeline_id FROM (
+        (SELECT s.pipeline_id FROM stages AS s WHERE s.finished_at IS NOT NULL AND NOT s.propagated LIMIT batch)
+        UNION
+        (SELECT due_pipelines(batch))
+        UNION
+        (SELECT p.id FROM pipelines AS p WHERE p.all_ended AND p.status IN ('running', 'paused', 'cancelling') LIMIT batch)
+    ) AS found (pipeline_id) LIMIT batch
+$$;
+
 -- ------------------------------------------------------------------------------------------------ verbs: cancel, pause, retry
 
 CREATE FUNCTION cancel_pipeline(target uuid) RETURNS json LANGUAGE plpgsql AS $$
@@ -742,11 +763,11 @@ BEGIN
         UPDATE stages AS s
            SET status = 'cancelled', finished_at = moment, retry_at = NULL, give_up_at = NULL, propagated = true
          WHERE s.pipeline_id = pipeline.id AND s.status IN ('pending', 'queued', 'retrying')
-        RETURNING s.position, s.name, s.uuid
+        RETURNING s.position, s.name, s.uuid, s.allow_failure
     )
     SELECT ROW (pipeline.id, 'pipeline.cancelling', NULL, '{}'::json)::new_event
            || array_agg(ROW (pipeline.id, 'stage.cancelled', name,
-                             json_build_object('task_id', uuid))::new_event ORDER BY position)
+                             ended_news(json_build_object('task_id', uuid), allow_failure))::new_event ORDER BY position)
       INTO news FROM stopped;
     PERFORM append_events(news, moment);
     PERFORM settle_pipelines(ARRAY[pipeline.id], moment);
@@ -793,7 +814,7 @@ CREATE FUNCTION stages_to_retry(pipeline bigint, only_stage integer) RETURNS int
         SELECT d.stage FROM chosen AS c
           JOIN dependencies AS d ON d.pipeline_id = stages_to_retry.pipeline AND d.depends_on = c.position
     )
-    SELECT array_agg(position) FROM chosen
+    SELECT coalesce(array_agg(position), '{}') FROM chosen
 $$;
 
 CREATE FUNCTION retry_pipeline(target uuid, only_stage uuid) RETURNS json LANGUAGE plpgsql AS $$
@@ -842,7 +863,7 @@ BEGIN
      WHERE p.id = pipeline.id;
     queued := queue_roots(pipeline.id, moment);
     PERFORM append_events(ARRAY[ROW (pipeline.id, 'pipeline.started', NULL, json_build_object(
-                              'retry', true, 'stages', (SELECT json_agg(s.name ORDER BY s.position) FROM stages AS s
+                              'retry', true, 'stages', (SELECT coalesce(json_agg(s.name ORDER BY s.position), '[]') FROM stages AS s
                                                          WHERE s.pipeline_id = pipeline.id AND s.position = ANY (chosen)
                           )))::new_event] || queued_news(queued), moment);
     released := release_pipelines(ARRAY[pipeline.id], pipeline.stage_count, true);
@@ -996,9 +1017,10 @@ BEGIN
     RETURN expired;
 END $$;
 
--- The hot functions must cost the same on an empty, a fresh and a huge table. Left to itself the planner may judge by
--- statistics from before the tables grew, and scan them whole. Every statement above is a walk along an index from a
--- batch that is small in comparison, so that is what it is told: no scans, and one plan for good.
+-- The hot functions, and what the sweep asks again and again, must cost the same on an empty, a fresh and a huge table.
+-- Left to itself the planner may judge by statistics from before the tables grew, and scan them whole. Every statement
+-- of them is a walk along an index from a batch that is small in comparison, so that is what it is told: no scans, and
+-- one plan for good.
 DO $$
 DECLARE
     hot text;
@@ -1009,7 +1031,8 @@ BEGIN
         'pause_pipeline(uuid, boolean)', 'retry_pipeline(uuid, uuid)', 'stages_to_retry(bigint, integer)',
         'cancel_stage(uuid)', 'purge_pipelines(bigint[], text, boolean)', 'expire_stages(bigint[], timestamptz)',
         'claim_stages(uuid, uuid[], integer[], uuid[], boolean)', 'complete_stages(jsonb, boolean)',
-        'release_pipelines(bigint[], integer, boolean)', 'beat_worker(uuid, double precision, jsonb)']
+        'release_pipelines(bigint[], integer, boolean)', 'beat_worker(uuid, double precision, jsonb)',
+        'releasable_pipelines(integer)', 'due_pipelines(integer)']
     LOOP
         FOREACH setting IN ARRAY ARRAY['enable_seqscan TO off', 'plan_cache_mode TO force_generic_plan']
         LOOP

@@ -121,3 +121,20 @@ class PipelinePage(Struct, kw_only=True):
 
     items: list[PipelineSummary]
     next_cursor: str | None
+
+
+class PlannedStage(Struct):
+    """A stage as it would be stored; ``depends_on`` holds the inferred edges too."""
+
+    name: str
+    task: str
+    queue: Queue
+    depends_on: list[str]
+
+
+class DryRun(Struct):
+    """The answer to a create call with ``dry_run=true``: nothing is stored. What is not valid is answered by 422."""
+
+    valid: bool
+    name: str
+    stages: list[PlannedStage]

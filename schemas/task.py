@@ -39,6 +39,13 @@ class TaskType(Struct, frozen=True):
     result_schema: dict[str, Any]
 
 
+class TaskTypePage(Struct):
+    """All task types, by name; there is never a next page."""
+
+    items: list[TaskType]
+    next_cursor: str | None
+
+
 class TaskSpec(Struct, forbid_unknown_fields=True):
     """The body of a submit call: one task, started at once. It is a pipeline of one stage, named ``name``."""
 

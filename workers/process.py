@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import structlog
 
 from schemas.states import Outcome
 from workers import contract
@@ -18,7 +19,9 @@ from workers.room import Attempt, Room, Stop
 from workers.tasks import Task
 
 FOLLOW_S = 0.25
+FOLLOW_AGAIN_S = 5.0
 LAST_LINES_BYTES = 4_096
+log = structlog.get_logger()
 
 
 async def run_process(room: Room, attempt: Attempt, task: Task, params: Any, reporter: Reporter) -> Ending:
@@ -102,10 +105,14 @@ class Follower:
         self.error: dict[str, Any] | None = None
 
     async def follow(self) -> None:
-        """Read again and again."""
+        """Read again and again; progress and resume points hang on it, so a fault of ours does not end it."""
         while True:
-            self._take(self.tail.read())
-            await asyncio.sleep(FOLLOW_S)
+            try:
+                self._take(self.tail.read())
+                await asyncio.sleep(FOLLOW_S)
+            except Exception:
+                log.exception("follower_failed")
+                await asyncio.sleep(FOLLOW_AGAIN_S)
 
     async def read_rest(self) -> None:
         """Read what the stage wrote last; now that it has ended nothing more comes."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import structlog
 
 from app.queue import REDIS_AWAY, JobQueue
@@ -37,7 +38,13 @@ class LiveReports:
         self._flushed_at = 0.0
 
     def put(self, claim: Claim, kind: LiveType, data: dict[str, Any]) -> None:
-        """Report on a stage that runs."""
+        """Report on a stage that runs.
+
+        Raises:
+            TypeError, ValueError: the data is not JSON.
+
+        """
+        msgspec.json.encode(data)  # one report that cannot be told must not take those of others with it
         event = LiveEvent(claim.pipeline, kind, claim.name, {"task_id": claim.stage, "attempt": claim.attempt, **data})
         self._waiting[claim.stage, kind] = event
         if self._flusher is None or self._flusher.done():

@@ -4,11 +4,11 @@ import asyncio
 import math
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import structlog
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from app.db.pool import BAD_DATA
 from app.errors import Unavailable
@@ -23,6 +23,9 @@ from workers.series import NAMES_MAX, SeriesBuffer
 
 INTERVAL_S = 1.0
 NAME_CHARS_MAX = 128
+INTEGER_MAX = 2**63 - 1
+UNSTORABLE = (*BAD_DATA, ValueError)
+"""What Postgres refuses, and what does not even get there: a lone surrogate."""
 log = structlog.get_logger()
 
 
@@ -31,7 +34,7 @@ class ProgressLine(Struct):
 
     step: float
     total: float
-    epoch: int | None = None
+    epoch: Annotated[int, Meta(ge=-INTEGER_MAX, le=INTEGER_MAX)] | None = None
     eta_s: float | None = None
 
 
@@ -75,6 +78,9 @@ class Reporter:
         except (msgspec.ValidationError, TypeError, ValueError) as error:
             log.debug("report_ignored", error=str(error))
             return
+        except Exception:
+            log.exception("report_failed")
+            return
         if self._flusher is None:
             self._flusher = asyncio.create_task(self._flush_later())
 
@@ -95,7 +101,7 @@ class Reporter:
         values = line.get("values", {name: value for name, value in line.items() if name not in {"type", "step"}})
         if not isinstance(values, dict):
             raise TypeError("what was measured has no names")
-        found, step = numbers(values), line.get("step") if is_number(line.get("step")) else None
+        found, step = numbers(values), short(line["step"]) if is_number(line.get("step")) else None
         if not found:
             raise ValueError("nothing that was measured is a number")
         self.live.put(self.claim, LiveType.STAGE_METRICS, {"step": step, "metrics": found})
@@ -107,19 +113,25 @@ class Reporter:
         if self._flusher is not None:
             self._flusher.cancel()
             await asyncio.gather(self._flusher, return_exceptions=True)
-            await self._flush()
-            while self._series and await self._write_series():
-                pass
+            await self._flush_safely(everything=True)
 
     async def _flush_later(self) -> None:
         while True:
             await asyncio.sleep(INTERVAL_S)
+            await self._flush_safely()
+
+    async def _flush_safely(self, *, everything: bool = False) -> None:
+        try:
             await self._flush()
+            while everything and self._series and await self._write_series():
+                pass
+        except Exception:
+            log.exception("reports_not_written")
 
     async def _flush(self) -> None:
         try:
             while self._checkpoints:
-                await checkpoints.record(self.room.pool, self._checkpoints[:1])
+                await self._record(self._checkpoints[0])
                 del self._checkpoints[:1]
             if self._progress is not None:
                 progress, self._progress = self._progress, None
@@ -128,10 +140,14 @@ class Reporter:
                 )
         except Unavailable as error:
             log.warning("report_waits_for_postgres", error=str(error))
-        except BAD_DATA as error:
-            log.warning("checkpoint_ignored", path=self._checkpoints.pop(0).path, error=str(error))
         if self._series:
             await self._write_series()
+
+    async def _record(self, report: CheckpointReport) -> None:
+        try:
+            await checkpoints.record(self.room.pool, [report])
+        except UNSTORABLE as error:
+            log.warning("checkpoint_ignored", path=report.path, error=str(error))
 
     async def _write_series(self) -> bool:
         """Write a part of the series, in one statement; False if that did not work."""
@@ -149,7 +165,7 @@ class Reporter:
 
 def numbers(values: Mapping[Any, Any]) -> dict[str, float]:
     """Those that are finite numbers under a name that can be shown: JSON and dashboards know no others."""
-    found = [(str(name), value) for name, value in values.items() if is_number(value) and is_name(str(name))]
+    found = [(str(name), short(value)) for name, value in values.items() if is_number(value) and is_name(str(name))]
     return dict(found[:NAMES_MAX])
 
 
@@ -159,6 +175,11 @@ def is_number(value: Any) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     except OverflowError:
         return False
+
+
+def short(value: float) -> float:
+    """The number as all JSON readers can read it: an integer of more than 64 bits becomes a float."""
+    return value if abs(value) <= INTEGER_MAX else float(value)
 
 
 def is_name(name: str) -> bool:

@@ -9,7 +9,6 @@ import asyncio
 import os
 import random
 import signal
-import socket
 import time
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
@@ -291,7 +290,7 @@ async def _serve(room: Room, waiting: JobQueue, queues: Sequence[Queue]) -> int:
     await workers.register(
         room.pool,
         room.worker,
-        name=f"{socket.gethostname()}:{os.getpid()}",
+        name=workers.name_of(os.getpid()),
         version=__version__,
         queues=queues,
         slots=(settings.worker_concurrency, settings.worker_inline_concurrency),

@@ -17,16 +17,14 @@ from app import __version__
 from app.api import examples
 from app.api.bulk import BulkAnswer
 from app.api.health import Readiness
-from app.api.pipelines import DryRun
 from app.api.problems import MEDIA_TYPE, Problem
-from app.api.task_types import TaskTypePage
 from schemas.bulk import BulkRequest
 from schemas.graph import PipelineGraph
-from schemas.pipeline import Pipeline, PipelinePage, PipelinePatch, PipelineProgress, PipelineSpec
+from schemas.pipeline import DryRun, Pipeline, PipelinePage, PipelinePatch, PipelineProgress, PipelineSpec
 from schemas.queue import QueuePage, QueueStatus
 from schemas.series import SeriesPage
 from schemas.stats import StatsOverview
-from schemas.task import Purged, PurgeSpec, Task, TaskPage, TaskResult, TaskSpec
+from schemas.task import Purged, PurgeSpec, Task, TaskPage, TaskResult, TaskSpec, TaskTypePage
 from schemas.worker import WorkerPage
 
 STRUCTS = (

@@ -7,7 +7,7 @@ from uuid import UUID
 from litestar import Request, Response, Router, delete, get, patch, post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, QueryParameter
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 
 from app.api.body import read_json
 from app.api.dispatch import after_commit, after_delete
@@ -21,28 +21,18 @@ from app.core.plan import Plan, plan
 from app.services import pipelines, tasks
 from schemas import limits
 from schemas.bulk import PipelineFilter
-from schemas.pipeline import Pipeline, PipelinePage, PipelinePatch, PipelineProgress, PipelineSpec
-from schemas.queue import Queue
+from schemas.pipeline import (
+    DryRun,
+    Pipeline,
+    PipelinePage,
+    PipelinePatch,
+    PipelineProgress,
+    PipelineSpec,
+    PlannedStage,
+)
 from schemas.states import PipelineStatus
 
 PipelineId = FromPath[UUID]
-
-
-class PlannedStage(Struct):
-    """A stage as it would be stored; ``depends_on`` holds the inferred edges too."""
-
-    name: str
-    task: str
-    queue: Queue
-    depends_on: list[str]
-
-
-class DryRun(Struct):
-    """The answer to a create call with ``dry_run=true``: nothing is stored. What is not valid is answered by 422."""
-
-    valid: bool
-    name: str
-    stages: list[PlannedStage]
 
 
 @post(

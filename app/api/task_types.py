@@ -1,18 +1,10 @@
 """``/api/v1/task-types``: what the workers of this installation can run."""
 
 from litestar import get
-from msgspec import Struct
 
 from app.api.state import ApiState
 from app.services import tasks
-from schemas.task import TaskType
-
-
-class TaskTypePage(Struct):
-    """All task types, by name; there is never a next page."""
-
-    items: list[TaskType]
-    next_cursor: str | None
+from schemas.task import TaskTypePage
 
 
 @get("/api/v1/task-types", operation_id="listTaskTypes", summary="List task types", tags=["tasks"])

@@ -7,6 +7,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from app.commands.terminal import one_line
 from app.commands.wording import duration, fraction, metrics_text, reason
 from schemas.event import Event, LiveType
 from schemas.pipeline import Pipeline
@@ -83,7 +84,9 @@ class Board:
 
     def __rich__(self) -> Table:
         """Draw one row per stage."""
-        table = Table(title=self.name, title_justify="left", title_style="bold", box=None, pad_edge=False)
+        table = Table(
+            title=Text(one_line(self.name)), title_justify="left", title_style="bold", box=None, pad_edge=False
+        )
         table.add_column("stage", no_wrap=True)
         table.add_column("status", no_wrap=True)
         table.add_column("progress", width=_BAR_WIDTH)
@@ -100,7 +103,7 @@ class Board:
                 bar if row.status in {StageStatus.RUNNING, StageStatus.COMPLETED} else "",
                 str(row.attempt or ""),
                 duration(row.elapsed_s()),
-                Text(row.latest, no_wrap=True, overflow="ellipsis"),
+                Text(one_line(row.latest), no_wrap=True, overflow="ellipsis"),
             )
         return table
 

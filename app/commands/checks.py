@@ -1,9 +1,10 @@
 """What ``headway doctor`` looks at, one function each; every answer says what to do unless all is well."""
 
+import asyncio
 import os
 import shutil
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import redirect_stdout
 from datetime import UTC, datetime
 from typing import Literal
@@ -20,6 +21,8 @@ from app.services import workers
 from app.settings import Settings
 from schemas.task import BUILT_IN_TASKS
 
+TIMEOUT_S = 5.0
+"""Of each check that asks a server: a frozen one answers nothing, not even a refusal."""
 CLOCK_DIFFERENCE_MAX_S = 1.0
 FREE_BYTES_MIN = 1024**3
 
@@ -41,7 +44,7 @@ def python() -> Check:
 def data_dir(settings: Settings) -> Check:
     """Whether data can be written, and how much."""
     path = settings.data_dir.resolve()
-    there = next(place for place in (path, *path.parents) if place.exists())
+    there = next(place for place in (path, *path.parents) if os.path.lexists(place))
     if not os.access(there, os.W_OK | os.X_OK):
         return Check("data dir", "fail", f"{there} cannot be written", "Choose another one with HEADWAY_DATA_DIR.")
     free = shutil.disk_usage(there).free
@@ -81,14 +84,18 @@ async def servers(urls: dict[str, str], settings: Settings) -> AsyncIterator[Che
     else:
         yield Check("postgres", "fail", "nowhere to be found", "Start 'headway up', or set HEADWAY_DATABASE_URL.")
     if "redis" in urls:
-        yield await _redis(urls["redis"])
+        yield await _checked("redis", _redis(urls["redis"]))
     else:
         yield Check("redis", "fail", "nowhere to be found", "Start 'headway up', or set HEADWAY_REDIS_URL.")
 
 
 async def _database(url: str, settings: Settings) -> AsyncIterator[Check]:
     try:
-        pool = await open_pool(url, max_size=2, prepared_statements=settings.database_prepared_statements)
+        async with asyncio.timeout(TIMEOUT_S):
+            pool = await open_pool(url, max_size=2, prepared_statements=settings.database_prepared_statements)
+    except TimeoutError:
+        yield _silent("postgres")
+        return
     except HeadwayError as error:
         yield Check("postgres", "fail", error.detail, "Is it running, and is HEADWAY_DATABASE_URL right?")
         return
@@ -100,16 +107,23 @@ async def _database(url: str, settings: Settings) -> AsyncIterator[Check]:
             "scheduler": _scheduler,
             "workers": _workers,
         }.items():
-            yield await _checked(name, look, pool)
+            yield await _checked(name, look(pool))
     finally:
         pool.terminate()
 
 
-async def _checked(name: str, look: Callable[[Pool], Awaitable[Check]], pool: Pool) -> Check:
+async def _checked(name: str, check: Awaitable[Check]) -> Check:
     try:
-        return await look(pool)
+        async with asyncio.timeout(TIMEOUT_S):
+            return await check
+    except TimeoutError:
+        return _silent(name)
     except HeadwayError as error:
         return Check(name, "fail", error.detail, "See the detail.")
+
+
+def _silent(name: str) -> Check:
+    return Check(name, "fail", f"no answer within {TIMEOUT_S:g} s", "Is the server frozen, overloaded or cut off?")
 
 
 async def _postgres(pool: Pool) -> Check:

@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -51,14 +52,21 @@ class Child:
         """Run it, and again when it has died, until ``stop``; calls ``started`` after each start."""
         while not self._stopping:
             began = time.monotonic()
-            self.process = await self._start()
-            started()
-            code = await self.process.wait()
+            ending = await self._run(started)
             if self._stopping:
                 return
             self.quick_deaths = 0 if time.monotonic() - began > STEADY_S else self.quick_deaths + 1
-            self._say(f"{self.name} {_ending(code)}; starting it again")
+            self._say(f"{self.name} {ending}; starting it again")
             await asyncio.sleep(min(PAUSE_MAX_S, PAUSE_S * 2**self.quick_deaths))
+
+    async def _run(self, started: Callable[[], None]) -> str:
+        """Run it once; return how it ended."""
+        try:
+            self.process = await self._start()
+        except OSError as error:  # a full disk or process table, which may be over in a moment
+            return f"cannot be started: {error.strerror}"
+        started()
+        return _ending(await self.process.wait())
 
     async def stop(self, patience_s: float, hurry: asyncio.Event) -> None:
         """SIGTERM, wait, SIGKILL. When ``hurry`` is set, a second SIGTERM asks it to drop what it does."""
@@ -82,7 +90,8 @@ class Child:
         place = self.log.stat().st_size if self.log.exists() else 0
         while True:
             await asyncio.sleep(_LISTEN_S)
-            place = self._say_news(place)
+            with suppress(OSError):  # it was put aside just now, or cannot be read; the next turn looks again
+                place = self._say_news(place)
 
     def _say_news(self, place: int) -> int:
         if not self.log.exists():

@@ -3,12 +3,11 @@
 import asyncio
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from app.client import Client
 from app.commands import exits
 from app.commands.follow import watch
-from app.commands.running import Running, read
+from app.commands.running import DataDir, Running, read
 from app.commands.stack import Stack
 from app.commands.terminal import print_line
 from app.commands.up import banner, say, with_stack
@@ -20,7 +19,7 @@ from schemas.states import PipelineStatus
 KEEP_BEST_N = 3
 
 
-async def demo(*, data_dir: Path | None = None, port: int | None = None, keep: bool = False) -> int:
+async def demo(*, data_dir: DataDir = None, port: int | None = None, keep: bool = False) -> int:
     """Train a model through a pipeline: preprocess, train, evaluate, clean up checkpoints; exits 0 if that worked.
 
     Uses the 'headway up' that runs on the data directory, else brings its own on a free port.
@@ -72,10 +71,10 @@ def training_pipeline() -> dict[str, Any]:
 async def _show(url: str, settings: Settings, running: Running | None) -> int:
     token = settings.api_token.get_secret_value() if settings.api_token else None
     async with Client(url, token) as client:
-        pipeline = await client.create(training_pipeline(), idempotency_key=str(uuid4()))
+        pipeline = await client.pipelines.create(training_pipeline())
         say(f"pipeline {pipeline.uuid}")
         code = await watch(client, pipeline.uuid, "table")
-        pipeline = await client.get(pipeline.uuid)
+        pipeline = await client.pipelines.get(pipeline.uuid)
     if pipeline.status is PipelineStatus.COMPLETED:
         data_dir = Path(running.data_dir) if running else settings.data_dir.resolve()
         print_line(_summary(pipeline, data_dir))

@@ -8,10 +8,11 @@ from msgspec import Struct
 from rich.table import Table
 from rich.text import Text
 
+from app import log
 from app.commands import checks, exits
 from app.commands.checks import Check
-from app.commands.running import Running, address, read
-from app.commands.terminal import Output, console, print_json
+from app.commands.running import DataDir, Running, address, read
+from app.commands.terminal import Output, clean, console, print_json
 from app.errors import SetupError
 from app.log import mask_passwords
 from app.settings import Settings, load_settings
@@ -30,7 +31,7 @@ class Report(Struct):
 
 async def doctor(
     *,
-    data_dir: Path | None = None,
+    data_dir: DataDir = None,
     output: Annotated[Output, Parameter(name=["--output", "-o"])] = "table",
 ) -> int:
     """Check everything, and say what to do; the exit code is 0 if nothing fails, else 1.
@@ -40,6 +41,7 @@ async def doctor(
         output: "json" also tells URLs and process ids.
 
     """
+    log.configure(None, "critical")  # what libraries say of a server that is away, the checks say better
     report = await examine(data_dir)
     if output == "json":
         print_json(report)
@@ -55,10 +57,13 @@ async def examine(data_dir: Path | None) -> Report:
     except SetupError as error:
         bad = Check("settings", "fail", error.detail, "Correct them.")
         return Report(ok=False, checks=[checks.python(), bad], urls={}, pids={})
-    running = read(settings.data_dir)
+    try:
+        running, up = read(settings.data_dir), None
+    except SetupError as error:
+        running, up = None, Check("up", "fail", error.detail, "Correct HEADWAY_DATA_DIR.")
     urls = _urls(settings, running)
     found = [checks.python(), Check("settings", "ok", "all valid")]
-    found += [checks.data_dir(settings), checks.tasks(settings), checks.up(settings, running)]
+    found += [checks.data_dir(settings), checks.tasks(settings), up or checks.up(settings, running)]
     found += [check async for check in checks.servers(urls, settings)]
     found.append(await checks.api(settings))
     api = settings.url or (running.url if running else address(settings.host, settings.port))
@@ -85,5 +90,5 @@ def _table(report: Report) -> Table:
     table = Table("", "check", "detail", "what to do", box=None, pad_edge=False)
     for check in report.checks:
         mark = Text(check.status, style=_STYLE[check.status])
-        table.add_row(mark, check.name, Text(check.detail), Text(check.advice))
+        table.add_row(mark, check.name, Text(clean(check.detail)), Text(check.advice))
     return table

@@ -2,8 +2,9 @@
 
 import sys
 
+from app.commands.terminal import clean
 from app.errors import HeadwayError, SetupError
-from schemas.states import PipelineStatus
+from schemas.states import PipelineStatus, StageStatus
 
 COMPLETED = 0
 FAILED = 1
@@ -16,16 +17,12 @@ TIMED_OUT = 124
 DETACHED = 130
 
 _BY_STATUS = {400: USAGE, 401: AUTH, 403: AUTH, 404: NOT_FOUND, 413: USAGE, 422: USAGE, 503: UNREACHABLE}
-_BY_PIPELINE = {
-    PipelineStatus.COMPLETED: COMPLETED,
-    PipelineStatus.FAILED: FAILED,
-    PipelineStatus.CANCELLED: CANCELLED,
-}
+_BY_END = {"completed": COMPLETED, "failed": FAILED, "cancelled": CANCELLED}
 
 
-def of_pipeline(status: PipelineStatus) -> int:
-    """Return what the end of a pipeline means to a shell."""
-    return _BY_PIPELINE[status]
+def of_end(status: PipelineStatus | StageStatus) -> int:
+    """Return what the end of a pipeline or a task means to a shell; a task that was skipped did not complete."""
+    return _BY_END.get(status, FAILED)
 
 
 def explain(error: HeadwayError) -> int:
@@ -37,5 +34,5 @@ def explain(error: HeadwayError) -> int:
 
 def say(message: str, code: int) -> int:
     """Print an error message to stderr and return ``code``."""
-    print(f"headway: {message}", file=sys.stderr)  # noqa: T201 - this is how the command line speaks
+    print(f"headway: {clean(message)}", file=sys.stderr)  # noqa: T201 - this is how the command line speaks
     return code

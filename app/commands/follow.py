@@ -12,6 +12,7 @@ from app.commands import exits
 from app.commands.board import Board
 from app.commands.lines import Lines
 from app.commands.terminal import Output, console, print_json, print_line
+from app.commands.wording import message_of
 from schemas.event import Event
 from schemas.pipeline import Pipeline
 from schemas.states import PIPELINE_TERMINAL
@@ -21,11 +22,11 @@ async def follow(client: Client, uuid: UUID, show: Callable[[Event], None]) -> P
     """Show every event of a pipeline from its first on, and return it as it is at its end."""
     after = 0
     while True:
-        async for event in client.watch(uuid, after):
+        async for event in client.pipelines.watch(uuid, after):
             after = int(event.id or after)
             show(event)
         # What counts is what is stored now: an explicit retry may have revived it.
-        pipeline = await client.get(uuid)
+        pipeline = await client.pipelines.get(uuid)
         if pipeline.status in PIPELINE_TERMINAL:
             return pipeline
 
@@ -39,7 +40,7 @@ async def watch(client: Client, uuid: UUID, output: Output, timeout_s: float | N
     with ExitStack() as stack:
         show: Callable[[Event], None] = print_json
         if output == "table" and screen.is_terminal:
-            board = Board.of(await client.get(uuid))
+            board = Board.of(await client.pipelines.get(uuid))
             show = board.apply
             stack.enter_context(Live(board, console=screen, refresh_per_second=8))
         elif output == "table":
@@ -49,13 +50,13 @@ async def watch(client: Client, uuid: UUID, output: Output, timeout_s: float | N
         return timed_out(uuid, timeout_s)
     if output == "table":
         print_line(ending(pipeline))
-    return exits.of_pipeline(pipeline.status)
+    return exits.of_end(pipeline.status)
 
 
 async def wait(client: Client, uuid: UUID, timeout_s: float | None) -> int:
     """Wait in silence until a pipeline has ended; return the exit code."""
     pipeline = await until(client, uuid, lambda _: None, timeout_s)
-    return timed_out(uuid, timeout_s) if pipeline is None else exits.of_pipeline(pipeline.status)
+    return timed_out(uuid, timeout_s) if pipeline is None else exits.of_end(pipeline.status)
 
 
 async def until(client: Client, uuid: UUID, show: Callable[[Event], None], timeout_s: float | None) -> Pipeline | None:
@@ -84,7 +85,7 @@ def timed_out(uuid: UUID, timeout_s: float | None) -> int:
 
 def ending(pipeline: Pipeline) -> str:
     """Write how a pipeline ended, in a line."""
-    why = f": {pipeline.error.get('message', '')}" if pipeline.error else ""
+    why = f": {message_of(pipeline.error)}" if pipeline.error else ""
     return f"Pipeline {pipeline.uuid} {pipeline.status}{why}"
 
 

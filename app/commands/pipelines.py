@@ -1,61 +1,77 @@
-"""``headway pipelines``: look at pipelines, and stop them."""
+"""``headway pipelines``: look at pipelines, and the verbs on them."""
 
 from datetime import datetime
-from typing import Annotated
 from uuid import UUID
 
-from cyclopts import App, Parameter
-from rich.table import Column, Table
-from rich.text import Text
+from cyclopts import App
 
 from app.commands import exits
+from app.commands.calls import assignments, connect, enough, on_each, tell_more
+from app.commands.drawing import draw_pipeline, draw_pipelines
 from app.commands.follow import detachable, watch
-from app.commands.running import open_client
-from app.commands.terminal import Output, console, print_json
-from app.commands.wording import duration
-from app.settings import load_settings
-from schemas.pipeline import Pipeline, PipelinePage
-from schemas.stage import Stage
+from app.commands.terminal import OutputOption, print_json
+from schemas.pipeline import Pipeline
 from schemas.states import PipelineStatus
 
-OutputOption = Annotated[Output, Parameter(name=["--output", "-o"])]
-
-pipelines = App(name="pipelines", help="List, show, watch and cancel pipelines.")
+pipelines = App(name="pipelines", help="List, show, watch, start, cancel, retry, pause, resume and delete pipelines.")
 
 
 @pipelines.command(name="ls")
 async def list_pipelines(
     *,
     status: tuple[PipelineStatus, ...] = (),
+    name: str | None = None,
+    label: tuple[str, ...] = (),
+    created_after: datetime | None = None,
     limit: int = 20,
+    cursor: str | None = None,
     output: OutputOption = "table",
 ) -> int:
-    """List pipelines, newest first.
+    """List pipelines, newest first; all filters must match.
 
     Args:
         status: Only these; may be repeated.
-        limit: At most so many, 1 to 200.
+        name: Only those of exactly this name.
+        label: Only those with this label, key=value; may be repeated.
+        created_after: Only newer ones: 2030-01-31T12:00:00, local time unless it says otherwise.
+        limit: At most so many.
+        cursor: Go on behind a list that said so.
         output: "json" prints the page as the API answers it.
 
     """
-    async with open_client(load_settings()) as client:
-        page = await client.list(limit=limit, statuses=status)
-    _print(page, output, _page_table(page))
+    labels = assignments([text if "=" in text else text.replace(":", "=", 1) for text in label])
+    since = created_after and created_after.astimezone()
+    async with connect() as client:
+        page = await enough(
+            lambda count, place: client.pipelines.list(
+                status=status, name=name, labels=labels, created_after=since, limit=count, cursor=place
+            ),
+            limit,
+            cursor,
+        )
+    if output == "json":
+        print_json(page)
+    else:
+        draw_pipelines(page)
+        tell_more(page.next_cursor)
     return exits.COMPLETED
 
 
 @pipelines.command
 async def show(uuid: UUID, /, *, output: OutputOption = "table") -> int:
-    """Show a pipeline with its stages.
+    """Show a pipeline with its stages and their task ids.
 
     Args:
         uuid: Which one.
         output: "json" prints everything.
 
     """
-    async with open_client(load_settings()) as client:
-        pipeline = await client.get(uuid)
-    _print(pipeline, output, _stage_table(pipeline))
+    async with connect() as client:
+        pipeline = await client.pipelines.get(uuid)
+    if output == "json":
+        print_json(pipeline)
+    else:
+        draw_pipeline(pipeline)
     return exits.COMPLETED
 
 
@@ -69,55 +85,57 @@ async def watch_pipeline(uuid: UUID, /, *, timeout: float | None = None, output:
         output: "json" prints one event per line.
 
     """
-    async with open_client(load_settings()) as client:
+    async with connect() as client:
         with detachable(uuid):
             return await watch(client, uuid, output, timeout)
 
 
 @pipelines.command
-async def cancel(uuid: UUID, /, *, output: OutputOption = "table") -> int:
-    """Start nothing of a pipeline any more, and stop what runs.
-
-    Args:
-        uuid: Which one.
-        output: "json" prints the pipeline.
-
-    """
-    async with open_client(load_settings()) as client:
-        pipeline = await client.cancel(uuid)
-    _print(pipeline, output, f"{pipeline.uuid} {pipeline.status}")
-    return exits.COMPLETED
+async def start(*uuids: UUID, output: OutputOption = "table") -> int:
+    """Start pipelines that were only created."""
+    async with connect() as client:
+        return await on_each(uuids, output, client.pipelines.start, _told)
 
 
-def _print(answer: Pipeline | PipelinePage, output: Output, drawn: Table | str) -> None:
-    if output == "json":
-        print_json(answer)
-    else:
-        console().print(drawn)
+@pipelines.command
+async def cancel(*uuids: UUID, output: OutputOption = "table") -> int:
+    """Start nothing of them any more, and stop what runs."""
+    async with connect() as client:
+        return await on_each(uuids, output, client.pipelines.cancel, _told)
 
 
-def _page_table(page: PipelinePage) -> Table:
-    uuid = Column("uuid", no_wrap=True)
-    table = Table(uuid, "name", "status", "created", "took", box=None, pad_edge=False)
-    for pipeline in page.items:
-        took = _took_s(pipeline.started_at, pipeline.finished_at)
-        created = f"{pipeline.created_at.astimezone():%Y-%m-%d %H:%M:%S}"
-        table.add_row(str(pipeline.uuid), Text(pipeline.name), pipeline.status, created, duration(took))
-    return table
+@pipelines.command
+async def retry(*uuids: UUID, output: OutputOption = "table") -> int:
+    """Go on where they failed or were cancelled; what has completed is kept."""
+    async with connect() as client:
+        return await on_each(uuids, output, client.pipelines.retry, _told)
 
 
-def _stage_table(pipeline: Pipeline) -> Table:
-    title = Text(f"{pipeline.name} {pipeline.uuid} {pipeline.status}")
-    table = Table("stage", "task", "status", "attempt", "took", "why", title=title, box=None, pad_edge=False)
-    for stage in pipeline.stages:
-        took = duration(_took_s(stage.started_at, stage.finished_at))
-        table.add_row(stage.name, stage.task, stage.status, str(stage.attempt or ""), took, Text(_why(stage)))
-    return table
+@pipelines.command
+async def pause(*uuids: UUID, output: OutputOption = "table") -> int:
+    """Start nothing more of them until a resume; what runs finishes."""
+    async with connect() as client:
+        return await on_each(uuids, output, client.pipelines.pause, _told)
 
 
-def _why(stage: Stage) -> str:
-    return str(stage.error.get("message", "")) if stage.error else stage.waiting_reason or ""
+@pipelines.command
+async def resume(*uuids: UUID, output: OutputOption = "table") -> int:
+    """Start what has waited since the pause."""
+    async with connect() as client:
+        return await on_each(uuids, output, client.pipelines.resume, _told)
 
 
-def _took_s(started_at: datetime | None, finished_at: datetime | None) -> float | None:
-    return (finished_at - started_at).total_seconds() if started_at and finished_at else None
+@pipelines.command(name="rm")
+async def remove(*uuids: UUID, output: OutputOption = "table") -> int:
+    """Delete pipelines that have ended or were never started, their artifacts with them."""
+    async with connect() as client:
+
+        async def delete(uuid: UUID) -> dict[str, UUID]:
+            await client.pipelines.delete(uuid)
+            return {"deleted": uuid}
+
+        return await on_each(uuids, output, delete, lambda answer: f"{answer['deleted']} deleted")
+
+
+def _told(pipeline: Pipeline) -> str:
+    return f"{pipeline.uuid} {pipeline.status}"

@@ -1,9 +1,12 @@
 """What a running ``headway up`` tells the other commands about itself: ``<data dir>/up.json``."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated, Any
 
 import msgspec
+from cyclopts import Parameter, Token
 from msgspec import Struct, field
 from pydantic import SecretStr
 
@@ -13,6 +16,16 @@ from app.errors import SetupError
 from app.settings import Settings
 
 FILE = "up.json"
+
+
+def _directory(_type: Any, tokens: Sequence[Token]) -> Path:
+    if not tokens[0].value:
+        raise ValueError("An empty name would be the working directory.")
+    return Path(tokens[0].value)
+
+
+DataDir = Annotated[Path | None, Parameter(converter=_directory)]
+"""The option ``--data-dir``."""
 
 
 class Running(Struct):
@@ -35,11 +48,23 @@ def write(running: Running) -> None:
 
 
 def read(data_dir: Path) -> Running | None:
-    """Return what the ``up`` that runs on ``data_dir`` tells; None if none does."""
+    """Return what the ``up`` that runs on ``data_dir`` tells; None if none does.
+
+    Raises:
+        SetupError: it cannot be read, as when the directory is somebody else's.
+
+    """
     path = data_dir.resolve() / FILE
-    if not is_owned(path.parent) or not path.exists():
+    if not is_owned(path.parent):
         return None
-    return msgspec.json.decode(path.read_bytes(), type=Running)
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Running)
+    except FileNotFoundError:
+        return None
+    except OSError as refused:
+        raise SetupError(f"{path} cannot be read: {refused.strerror}. Choose another data directory.") from None
+    except msgspec.MsgspecError as error:
+        raise SetupError(f"{path} is damaged ({error}): restart 'headway up'.") from None
 
 
 def open_client(settings: Settings) -> Client:

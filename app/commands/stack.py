@@ -3,15 +3,15 @@
 import asyncio
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from app.client import Client, Unreachable
 from app.commands.child import Child, Say
 from app.commands.running import FILE, Running, address, write
 from app.db.migrate import migrate
-from app.db.pool import open_pool
+from app.db.pool import Pool, open_pool
 from app.embedded import EmbeddedServer, start_postgres, start_valkey
 from app.embedded.directory import lock, release
 from app.embedded.server import tail
@@ -39,6 +39,7 @@ class Stack:
         self._servers: dict[str, tuple[EmbeddedServer, Callable[[], EmbeddedServer]]] = {}
         self._children: dict[str, Child] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._untold = False
         self._database_url = self._redis_url = ""
 
     async def start(self) -> None:
@@ -87,7 +88,17 @@ class Stack:
             url.get_secret_value() if url else self._servers[name][0].url
             for url, name in zip(given, ("postgres", "valkey"), strict=True)
         )
-        self._tasks.append(asyncio.create_task(self._keep_servers()))
+        self._keep(self._keep_servers())
+
+    def _keep(self, duty: Coroutine[Any, Any, None]) -> None:
+        """Go on with a duty until the end; one that dies of a bug is not missed in silence."""
+        task = asyncio.create_task(duty)
+        task.add_done_callback(self._notice)
+        self._tasks.append(task)
+
+    def _notice(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            self._say(f"a part of 'headway up' broke, restart it: {type(error).__name__}: {error}")
 
     def _serve(self, name: str, start: Callable[[], EmbeddedServer]) -> None:
         self._servers[name] = start(), start
@@ -96,6 +107,8 @@ class Stack:
         """Start a server again that has died. On this thread: a server ends with the thread that started it."""
         while True:
             await asyncio.sleep(_WATCH_S)
+            if self._untold:
+                self._tell()
             for name, (server, start) in self._servers.items():
                 if server.process.poll() is None:
                     continue
@@ -103,8 +116,8 @@ class Stack:
                 server.stop()
                 try:
                     self._servers[name] = start(), start
-                except SetupError as error:
-                    self._say(error.detail)
+                except (SetupError, OSError) as error:
+                    self._say(str(error))
                     await asyncio.sleep(_SERVER_PAUSE_S)
                 self._tell()
 
@@ -120,8 +133,8 @@ class Stack:
             "worker": ["worker"],
         }.items():
             child = self._children[name] = Child(name, arguments, env, logs, self._say)
-            self._tasks.append(asyncio.create_task(child.listen()))
-            self._tasks.append(asyncio.create_task(child.keep(self._tell)))
+            self._keep(child.listen())
+            self._keep(child.keep(self._tell))
         # The socket is ours: while the API is started again, its clients wait instead of being refused.
         self._children["api"].inherit(fd)
 
@@ -141,7 +154,7 @@ class Stack:
         )
         try:
             async with asyncio.timeout(HEALTHY_TIMEOUT_S), Client(self.url) as client:
-                while not (await self._api_ready(client) and (await workers.alive(pool))[0]):
+                while not (await self._api_ready(client) and await self._worker_ready(pool)):
                     self._require_children()
                     await asyncio.sleep(_WATCH_S / 2)
         except TimeoutError:
@@ -157,17 +170,29 @@ class Stack:
             return (await client.ready()).get("status") == "ready"
         return False
 
+    async def _worker_ready(self, pool: Pool) -> bool:
+        """Whether our own worker holds a lease; those of other hosts say nothing about it."""
+        pid = self._children["worker"].pid
+        return pid is not None and await workers.holds_lease(pool, workers.name_of(pid))
+
     def _require_children(self) -> None:
         for child in self._children.values():
             if child.quick_deaths >= QUICK_DEATHS_MAX:
                 raise SetupError(f"The {child.name} does not start. The end of {child.log}:\n{tail(child.log)}")
 
     def _tell(self) -> None:
-        """Write down where everything is."""
+        """Write down where everything is; while that cannot be written, try again."""
         pids = {"up": os.getpid()}
         pids |= {name: server.pid for name, (server, _) in self._servers.items()}
         pids |= {name: child.pid for name, child in self._children.items() if child.pid is not None}
-        write(Running(self.url, self._database_url, self._redis_url, str(self.data_dir), pids))
+        try:
+            write(Running(self.url, self._database_url, self._redis_url, str(self.data_dir), pids))
+        except OSError as error:
+            if not self._untold:
+                self._say(f"cannot write {self.data_dir / FILE}: {error.strerror}; trying again")
+            self._untold = True
+        else:
+            self._untold = False
 
 
 def require_token_or_loopback(settings: Settings) -> None:

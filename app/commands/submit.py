@@ -1,50 +1,47 @@
 """``headway submit``: a pipeline file becomes a running pipeline."""
 
-import sys
-from pathlib import Path
-from typing import Annotated, Any
-from uuid import uuid4
+from typing import Annotated
 
-import msgspec
-import yaml
 from cyclopts import Parameter
 
 from app.commands import exits
+from app.commands.calls import connect
 from app.commands.follow import detachable, wait, watch
-from app.commands.running import open_client
-from app.commands.terminal import Output, print_json, print_line
-from app.errors import InvalidRequest
-from app.settings import load_settings
-from schemas.limits import BODY_BYTES_MAX
+from app.commands.spec_file import parse, read_text, with_params
+from app.commands.terminal import OutputOption, print_json, print_line
 
 
 async def submit(
     file: Annotated[str, Parameter(allow_leading_hyphen=True)],
     /,
     *,
+    param: Annotated[tuple[str, ...], Parameter(name=["--param", "-p"])] = (),
     watch_it: Annotated[bool, Parameter(name="--watch")] = False,
     wait_for_it: Annotated[bool, Parameter(name="--wait")] = False,
     timeout: float | None = None,  # noqa: ASYNC109 - an option
     dry_run: bool = False,
-    output: Annotated[Output, Parameter(name=["--output", "-o"])] = "table",
+    idempotency_key: str | None = None,
+    output: OutputOption = "table",
 ) -> int:
     """Submit a pipeline and start it; prints its uuid.
 
     Args:
         file: YAML or JSON, the body of POST /api/v1/pipelines; "-" reads stdin.
+        param: stage.param=value sets a param of a stage, the value written as in YAML; may be repeated.
         watch_it: Show it until it has ended; the exit code is 0 completed, 1 failed, 3 cancelled.
         wait_for_it: The same, in silence.
         timeout: Seconds to watch or wait for; then the exit code is 124 and the pipeline runs on.
         dry_run: Validate only; nothing is stored.
+        idempotency_key: Under the same key the pipeline is submitted once, for 24 hours.
         output: "json" prints JSON, and with --watch one event per line.
 
     """
-    spec = read_spec(file)
-    async with open_client(load_settings()) as client:
+    spec = with_params(parse(read_text(file), file), param)
+    async with connect() as client:
         if dry_run:
-            print_json(await client.check(spec))
+            print_json(await client.pipelines.check(spec))
             return exits.COMPLETED
-        pipeline = await client.create({**spec, "start": True}, idempotency_key=str(uuid4()))
+        pipeline = await client.pipelines.create({**spec, "start": True}, idempotency_key=idempotency_key)
         if output == "table":
             print_line(str(pipeline.uuid))
         elif not watch_it:
@@ -53,24 +50,3 @@ async def submit(
             if watch_it:
                 return await watch(client, pipeline.uuid, output, timeout)
             return await wait(client, pipeline.uuid, timeout) if wait_for_it else exits.COMPLETED
-
-
-def read_spec(file: str) -> dict[str, Any]:
-    """Read a pipeline file.
-
-    Raises:
-        InvalidRequest: it cannot be read, or holds no object; says where.
-
-    """
-    name = "stdin" if file == "-" else file
-    try:
-        text = sys.stdin.buffer.read(BODY_BYTES_MAX + 1) if file == "-" else Path(file).read_bytes()
-        # YAML is nearly a superset of JSON, but only nearly.
-        spec = msgspec.json.decode(text) if text.lstrip()[:1] == b"{" else yaml.safe_load(text)
-    except OSError as error:
-        raise InvalidRequest(f"Cannot read {name}: {error.strerror}.") from None
-    except (msgspec.DecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"{name} is neither YAML nor JSON: {error}") from None
-    if not isinstance(spec, dict):
-        raise InvalidRequest(f"{name} must hold one object with a name and stages.")
-    return spec

@@ -4,16 +4,18 @@ import asyncio
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 from app import log
 from app.commands import exits
+from app.commands.running import DataDir
 from app.commands.stack import Stack
-from app.commands.terminal import print_line
+from app.commands.terminal import clean, print_line
 from app.settings import Settings, load_settings
 
 
-async def up(*, data_dir: Path | None = None, host: str | None = None, port: int | None = None) -> int:
+async def up(*, data_dir: DataDir = None, host: str | None = None, port: int | None = None) -> int:
     """Run everything here: Postgres, Valkey, API, scheduler and a worker. Ctrl-C drains, a second one hurries.
 
     HEADWAY_DATABASE_URL and HEADWAY_REDIS_URL point at servers of your own; those are not started then.
@@ -64,8 +66,9 @@ async def with_stack(settings: Settings, work: Callable[[Stack], Awaitable[int]]
 
 
 def say(text: str) -> None:
-    """Tell the person at the terminal."""
-    print(f"headway: {text}", file=sys.stderr, flush=True)  # noqa: T201
+    """Tell the person at the terminal, if there is still one: a full disk or a closed terminal ends nothing."""
+    with suppress(OSError):
+        print(f"headway: {clean(text)}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def banner(stack: Stack) -> str:

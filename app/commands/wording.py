@@ -1,18 +1,48 @@
 """How durations, progress, metrics and reasons are written for people."""
 
+from datetime import UTC, datetime
 from typing import Any
 
+from app.commands.terminal import one_line
 from schemas.event import Event
 
 _METRICS_SHOWN = 3
 _POSITIONS = frozenset({"step", "epoch"})
-_MINUTE, _HOUR = 60, 3_600
+_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+_EXACT_BELOW = 10
 
 
 def reason(event: Event) -> str:
     """Return why something ended badly, as far as its event tells."""
     error = event.data.get("error")
-    return str(error.get("message", "")) if isinstance(error, dict) else ""
+    return message_of(error) if isinstance(error, dict) else ""
+
+
+def message_of(error: dict[str, Any] | None) -> str:
+    """Return what an error says, on one line."""
+    return one_line(str(error.get("message", ""))) if error else ""
+
+
+def brief(seconds: float | None) -> str:
+    """Write a duration where there is little room: one number and one unit."""
+    if seconds is None:
+        return ""
+    for unit, size in (("d", _DAY), ("h", _HOUR), ("min", _MINUTE)):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{seconds:.1f} s" if seconds < _EXACT_BELOW else f"{int(seconds)} s"
+
+
+def age(moment: datetime | None) -> str:
+    """Write how long ago something was."""
+    return "" if moment is None else brief(max(0.0, (datetime.now(UTC) - moment).total_seconds()))
+
+
+def took(started_at: datetime | None, finished_at: datetime | None) -> str:
+    """Write how long something took, or takes until now."""
+    if started_at is None:
+        return ""
+    return brief(max(0.0, ((finished_at or datetime.now(UTC)) - started_at).total_seconds()))
 
 
 def duration(seconds: float | None) -> str:

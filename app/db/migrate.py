@@ -9,7 +9,7 @@ from pathlib import Path
 
 import asyncpg
 
-from app.db.pool import Connection, Pool, connection, reachable
+from app.db.pool import Connection, Pool, connecting, connection, reachable
 from app.errors import SetupError
 
 FOLDER = Path(__file__).resolve().parents[2] / "migrations"
@@ -61,13 +61,14 @@ async def migrate(database_url: str, folder: Path = FOLDER) -> list[str]:
     """Bring the database up to date and return the names of what was applied; safe to call from many hosts at once.
 
     Raises:
-        SetupError: the database is newer than this code, or an applied file was edited.
+        SetupError: the URL cannot be used, the database is newer than this code, or an applied file was edited.
         Unavailable: Postgres cannot be reached.
 
     """
     migrations = read_migrations(folder)
-    with reachable():
+    with connecting():
         session = await asyncpg.connect(database_url, timeout=5)
+    with reachable():
         try:
             await session.execute("SELECT pg_advisory_lock($1)", ADVISORY_LOCK)
             await session.execute(LEDGER)

@@ -10,7 +10,8 @@ from typing import TypeAlias
 
 import asyncpg
 
-from app.errors import Unavailable
+from app.errors import SetupError, Unavailable
+from app.log import mask_passwords
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -43,14 +44,29 @@ def reachable() -> Iterator[None]:
         raise Unavailable("Postgres does not answer just now; try again in a moment.") from error
 
 
+@contextmanager
+def connecting() -> Iterator[None]:
+    """As ``reachable``; and what no second attempt would change is a fault of the set-up."""
+    with reachable():
+        try:
+            yield
+        except ValueError as error:  # asyncpg's word for a URL that it does not understand
+            raise SetupError(
+                f"HEADWAY_DATABASE_URL cannot be used: {mask_passwords(str(error)).rstrip('.')}."
+            ) from None
+        except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
+            raise SetupError(f"Postgres refuses the connection: {error}. See HEADWAY_DATABASE_URL.") from None
+
+
 async def open_pool(database_url: str, *, max_size: int, prepared_statements: bool = True) -> Pool:
     """Open a pool of at most ``max_size`` connections.
 
     Raises:
         Unavailable: Postgres cannot be reached.
+        SetupError: the URL cannot be used, or is refused.
 
     """
-    with reachable():
+    with connecting():
         return await asyncpg.create_pool(
             database_url,
             min_size=1,
@@ -72,9 +88,10 @@ async def open_session(database_url: str) -> Session:
 
     Raises:
         Unavailable: Postgres cannot be reached.
+        SetupError: the URL cannot be used, or is refused.
 
     """
-    with reachable():
+    with connecting():
         return await asyncpg.connect(database_url, timeout=5, statement_cache_size=0)
 
 

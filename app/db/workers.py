@@ -49,6 +49,17 @@ async def scheduler_beat(c: Connection, scheduler: UUID, name: str) -> None:
     await c.execute(SQL["scheduler_beat"], scheduler, name)
 
 
+async def scheduler_leave(c: Connection, scheduler: UUID) -> None:
+    """Say that a scheduler has ended."""
+    await c.execute(SQL["scheduler_leave"], scheduler)
+
+
+async def holds_lease(c: Connection, name: str) -> bool:
+    """Whether the worker process of this name takes work."""
+    found: bool = await c.fetchval(SQL["holds_lease"], name)
+    return found
+
+
 async def alive(c: Connection, scheduler_age_s: float) -> tuple[int, int]:
     """How many workers hold a lease, and how many schedulers were seen within ``scheduler_age_s``."""
     row = await c.fetchrow(SQL["alive"], scheduler_age_s)

@@ -51,7 +51,12 @@ def lock(directory: Path) -> BinaryIO:
 
 
 def is_owned(directory: Path) -> bool:
-    """Tell whether some living process owns ``directory``."""
+    """Tell whether some living process owns ``directory``.
+
+    Raises:
+        SetupError: it is somebody else's, or no directory.
+
+    """
     try:
         with (directory / "lock").open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -59,6 +64,8 @@ def is_owned(directory: Path) -> bool:
         return True
     except FileNotFoundError:
         return False
+    except OSError as refused:
+        raise SetupError(f"{directory} cannot be read: {refused.strerror}. Choose another data directory.") from None
     return False
 
 

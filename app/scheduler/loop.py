@@ -3,7 +3,6 @@
 import asyncio
 import os
 import random
-import socket
 from contextlib import suppress
 from typing import Protocol
 from uuid import UUID, uuid4
@@ -45,8 +44,13 @@ class Presence:
 
     async def run_once(self) -> int:
         """Beat."""
-        await workers.scheduler_beat(self.pool, self.scheduler, f"{socket.gethostname()}:{os.getpid()}")
+        await workers.scheduler_beat(self.pool, self.scheduler, workers.name_of(os.getpid()))
         return 0
+
+    async def leave(self) -> None:
+        """Say that it has ended; if Postgres is away, that shows in a moment all the same."""
+        with suppress(Unavailable):
+            await workers.scheduler_leave(self.pool, self.scheduler)
 
 
 async def drive(duty: Duty, interval_s: float, stop: asyncio.Event) -> None:
@@ -109,6 +113,7 @@ async def _work(settings: Settings, stop: asyncio.Event, pool: Pool, queue: JobQ
     sweep_s = settings.sweep_interval_s
     releaser = Releaser(pool, queue)
     rescuer = Rescuer(releaser, lease_timeout_s=settings.lease_timeout_s, interval_s=sweep_s)
+    presence = Presence(pool, uuid4())
     duties: list[tuple[Duty, float]] = [
         (Completions(queue, releaser), 0),
         (releaser, sweep_s),
@@ -117,7 +122,7 @@ async def _work(settings: Settings, stop: asyncio.Event, pool: Pool, queue: JobQ
         (rescuer, sweep_s),
         (Pruner(pool), PRUNE_INTERVAL_S),
         (RollUp(pool), sweep_s),
-        (Presence(pool, uuid4()), sweep_s),
+        (presence, sweep_s),
     ]
     tasks = [asyncio.create_task(drive(duty, interval_s, stop)) for duty, interval_s in duties]
     log.info("scheduler_started", duties=[type(duty).__name__.lower() for duty, _ in duties])
@@ -125,4 +130,5 @@ async def _work(settings: Settings, stop: asyncio.Event, pool: Pool, queue: JobQ
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    await presence.leave()
     log.info("scheduler_stopped")

@@ -1,5 +1,6 @@
 """Workers and schedulers: who is alive, and the leases that say so."""
 
+import socket
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
@@ -49,6 +50,23 @@ async def scheduler_beat(pool: Pool, scheduler: UUID, name: str) -> None:
     """Say that a scheduler lives."""
     async with connection(pool) as c:
         await db.scheduler_beat(c, scheduler, name)
+
+
+async def scheduler_leave(pool: Pool, scheduler: UUID) -> None:
+    """Say that a scheduler has ended."""
+    async with connection(pool) as c:
+        await db.scheduler_leave(c, scheduler)
+
+
+def name_of(pid: int) -> str:
+    """What a process of this host is called."""
+    return f"{socket.gethostname()}:{pid}"
+
+
+async def holds_lease(pool: Pool, name: str) -> bool:
+    """Whether the worker process of this name takes work."""
+    async with connection(pool) as c:
+        return await db.holds_lease(c, name)
 
 
 async def alive(pool: Pool, scheduler_age_s: float = 15) -> tuple[int, int]:

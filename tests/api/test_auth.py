@@ -50,8 +50,9 @@ async def test_with_a_token_set_every_route_asks_for_it_but_the_two_health_check
                     assert answer.json()["code"] == "unauthorized"
                     assert answer.headers["www-authenticate"] == "Bearer"
             for scheme in ("Bearer", "bearer"):
-                answer = await client.request(method, path, headers={"authorization": f"{scheme} {TOKEN}"})
-                assert answer.status_code not in {401, 403}, (method, path)
+                headers = {"authorization": f"{scheme} {TOKEN}"}
+                async with client.stream(method, path, headers=headers) as answer:  # some never end
+                    assert answer.status_code not in {401, 403}, (method, path)
 
 
 async def test_the_right_token_opens_and_is_told_nowhere(guarded, serve, capfd):

@@ -5,7 +5,9 @@ from io import StringIO
 
 from rich.console import Console
 
+from app.commands import exits
 from app.commands.board import Board, Row
+from app.commands.terminal import print_line
 from schemas.event import Event
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
@@ -61,3 +63,19 @@ def test_a_narrow_terminal_cuts_the_reason_and_nothing_else():
     assert "failed" in line
     assert len(line) <= 80
     assert line.endswith("…")
+
+
+def test_what_users_write_is_no_markup_and_drives_no_terminal():
+    board = Board("[/red] hi", {"train": Row("train_model")})
+    board.apply(event("stage.failed", attempt=1, error={"message": "\x1b]0;owned\x07 [bold]loss[/bold] \u202e\ud800."}))
+    lines = drawn(board, 200)
+    assert "[/red] hi" in lines["[/red]"]
+    assert lines["train"].endswith(" [bold]loss[/bold] .")
+
+
+def test_what_is_printed_as_a_line_drives_no_terminal(capsys):
+    print_line("Pipeline failed: \x1b[2J\ud800 and 1\u202f234 €\n")
+    exits.say("\x1b[2J", exits.FAILED)
+    out, err = capsys.readouterr()
+    assert out == "Pipeline failed:  and 1\u202f234 €\n\n"
+    assert err == "headway: \n"

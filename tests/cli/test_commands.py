@@ -9,7 +9,21 @@ from tests.cli.programs import headway
 
 def test_help_names_every_command(tmp_path: Path):
     help_text = headway("--help", cwd=tmp_path).stdout
-    for command in ("up", "demo", "doctor", "submit", "pipelines", "api", "scheduler", "worker", "migrate"):
+    for command in (
+        "up",
+        "demo",
+        "doctor",
+        "submit",
+        "lint",
+        "pipelines",
+        "tasks",
+        "queues",
+        "workers",
+        "api",
+        "scheduler",
+        "worker",
+        "migrate",
+    ):
         assert f"│ {command} " in help_text
     assert headway("--version", cwd=tmp_path).stdout.strip() == __version__
 
@@ -91,3 +105,20 @@ def test_doctor_fails_with_advice_when_nothing_runs(tmp_path: Path):
     done = headway("doctor", cwd=tmp_path)
     assert done.returncode == 1
     assert "Start 'headway up'" in done.stdout
+
+
+def test_an_empty_data_dir_does_not_fill_the_working_directory(tmp_path: Path):
+    for done in (headway("up", "--data-dir", "", cwd=tmp_path), headway("up", cwd=tmp_path, HEADWAY_DATA_DIR="")):
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_doctor_says_what_is_wrong_with_urls_and_directories(tmp_path: Path):
+    (tmp_path / ".headway").touch()
+    urls = {"HEADWAY_DATABASE_URL": "postgresql://h:0x/d", "HEADWAY_REDIS_URL": "redis://localhost/?db=x"}
+    done = headway("doctor", cwd=tmp_path, HEADWAY_URL="http://127.0.0.1:9", **urls)
+    assert done.returncode == 1
+    assert done.stderr == ""
+    for said in ("HEADWAY_DATABASE_URL cannot be used", "HEADWAY_REDIS_URL cannot be used", "Not a directory"):
+        assert said in done.stdout

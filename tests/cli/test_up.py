@@ -124,6 +124,18 @@ def test_a_killed_process_is_started_again_and_work_goes_on(up: Up, name: str):
     assert done.returncode == 0, done.stderr
 
 
+def test_a_process_is_started_again_also_while_up_json_cannot_be_written(up: Up):
+    in_the_way = up.cwd / ".headway" / "up.new"
+    for _ in range(2):
+        in_the_way.mkdir()
+        killed = up.pids["worker"]
+        os.kill(killed, signal.SIGKILL)
+        wait_until(lambda: "up.json: Is a directory; trying again" in (up.cwd / "up.err").read_text())
+        in_the_way.rmdir()
+        wait_until(lambda pid=killed: up.pids.get("worker") not in {pid, None}, patience_s=10)
+    assert up.submit(NOOP, options=("--wait", "--timeout", "40")).returncode == 0
+
+
 def test_servers_given_by_url_are_used_and_not_started(tmp_path: Path):
     postgres, valkey = start_postgres(tmp_path / "elsewhere"), start_valkey(tmp_path / "elsewhere")
     with Up(tmp_path, HEADWAY_DATABASE_URL=postgres.url, HEADWAY_REDIS_URL=valkey.url) as up:
@@ -133,6 +145,21 @@ def test_servers_given_by_url_are_used_and_not_started(tmp_path: Path):
     for server in (postgres, valkey):
         assert server.process.poll() is None
         server.stop()
+
+
+def test_up_is_not_ready_by_the_lease_of_a_worker_of_another_host(tmp_path: Path):
+    postgres, valkey = start_postgres(tmp_path / "elsewhere"), start_valkey(tmp_path / "elsewhere")
+    servers = {"HEADWAY_DATABASE_URL": postgres.url, "HEADWAY_REDIS_URL": valkey.url}
+    try:
+        with Up(tmp_path, **servers) as another:
+            (tmp_path / "mine").mkdir()
+            (tmp_path / "mine" / "installation").write_text("00000000-0000-0000-0000-000000000000\n")
+            done = another("up", "--port", "0", "--data-dir", "mine", **servers)
+        assert done.returncode == 2
+        assert "The worker does not start" in done.stderr
+    finally:
+        for server in (postgres, valkey):
+            server.stop()
 
 
 def test_a_second_up_on_the_same_data_is_refused_and_the_first_goes_on(up: Up):

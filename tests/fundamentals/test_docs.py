@@ -15,10 +15,11 @@ STRICT = 'set -euo pipefail\ncurl() { command curl --fail-with-body --show-error
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
-async def test_the_lines_about_pipelines(headway: Headway, installation: Installation, tmp_path: Path):
-    section = API.read_text().partition("\n## Pipelines\n")[2].partition("\n## ")[0]
+@pytest.mark.parametrize(("title", "count"), [("Pipelines", 6), ("Tasks", 5), ("Queues, workers, statistics", 1)])
+async def test_the_lines_about(headway: Headway, installation: Installation, tmp_path: Path, title: str, count: int):
+    section = API.read_text().partition(f"\n## {title}\n")[2].partition("\n## ")[0]
     blocks = BLOCK.findall(section)
-    assert len(blocks) > 5
+    assert len(blocks) >= count
     script = STRICT + "\n".join(blocks).replace("http://", "").replace("localhost:8700", installation.url)
     bash = await asyncio.create_subprocess_exec(
         "bash", "-c", script, cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT

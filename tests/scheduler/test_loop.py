@@ -99,3 +99,4 @@ async def test_a_whole_scheduler_brings_a_pipeline_to_its_end(pool, queue, setti
     assert await pool.fetchval("SELECT count(*) FROM schedulers") == 1
     stop.set()
     await asyncio.wait_for(scheduler, 10)
+    assert await pool.fetchval("SELECT count(*) FROM schedulers") == 0

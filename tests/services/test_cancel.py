@@ -5,6 +5,7 @@ import pytest
 from app.errors import Conflict
 from app.services import checkpoints, pipelines, stages
 from schemas.checkpoint import CheckpointReport
+from tests.support import invariants
 from tests.support.locks import at_once
 from tests.support.pipelines import CHAIN, DIAMOND, PAIR, submit
 from tests.support.workers import a_worker, ending, requests_of
@@ -139,3 +140,10 @@ async def test_a_pipeline_that_is_under_way_cannot_be_deleted(pool, status: str)
     with pytest.raises(Conflict, match=status):
         await pipelines.delete(pool, pipeline.uuid)
     assert await pipeline.everything() == before
+
+
+async def test_what_was_allowed_to_go_wrong_is_not_counted_as_broken(pool):
+    pipeline = await submit(pool, PAIR, of={"a": {"allow_failure": True}})
+    await pipelines.cancel(pool, pipeline.uuid)
+    assert (await pipeline.row())["broken_stages"] == 1
+    await invariants.hold(pool)

@@ -6,7 +6,7 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, suppress
 from itertools import count
 from pathlib import Path
@@ -112,7 +112,7 @@ class Installation:
         name = f"{role}-{next(self._numbers)}"
         servers = {"database_url": self.postgres.url, "redis_url": self.valkey.url, "data_dir": self.data_dir}
         environment = {name: value for name, value in os.environ.items() if not name.startswith("HEADWAY_")}
-        environment["PYTHONPATH"] = os.pathsep.join(map(str, PLUG_INS))
+        environment["PYTHONPATH"] = os.pathsep.join([*map(str, PLUG_INS), environment.get("PYTHONPATH", "")])
         for setting, value in {**servers, "log_format": "json", **self.settings, **settings}.items():
             environment[f"HEADWAY_{setting.upper()}"] = str(value)
         process = processes.start(
@@ -188,7 +188,7 @@ class Headway(Client):
     async def submit(self, *stages: dict[str, Any], **fields: Any) -> UUID:
         """Create a pipeline and start it."""
         spec = {"name": "test", "start": True, "stages": list(stages), **fields}
-        self.submitted.append((await self.create(spec, idempotency_key=str(uuid4()))).uuid)
+        self.submitted.append((await self.pipelines.create(spec, idempotency_key=str(uuid4()))).uuid)
         return self.submitted[-1]
 
     async def run(self, *stages: dict[str, Any], **fields: Any) -> Pipeline:
@@ -217,13 +217,29 @@ class Headway(Client):
         """Look at one stage."""
         return stage_of(await self.get(pipeline), name)
 
+    async def ask(self, method: str, path: str, **options: Any) -> bytes:
+        """Ask the API for something that the client has no call for."""
+        return await self._http._ask(method, path, **options)
+
+    async def get(self, pipeline: UUID) -> Pipeline:
+        """Look at a pipeline."""
+        return await self.pipelines.get(pipeline)
+
+    def watch(self, pipeline: UUID, after: int = 0) -> AsyncGenerator[Event]:
+        """Follow the events of a pipeline."""
+        return self.pipelines.watch(pipeline, after)
+
     async def start(self, pipeline: UUID) -> None:
         """Start a pipeline that was only created."""
-        await self._ask("POST", f"/api/v1/pipelines/{pipeline}/start")
+        await self.pipelines.start(pipeline)
+
+    async def cancel(self, pipeline: UUID) -> Pipeline:
+        """Cancel a pipeline."""
+        return await self.pipelines.cancel(pipeline)
 
     async def delete(self, pipeline: UUID) -> None:
         """Delete a pipeline."""
-        await self._ask("DELETE", f"/api/v1/pipelines/{pipeline}")
+        await self.pipelines.delete(pipeline)
 
     async def cancel_what_runs(self) -> None:
         """Cancel the pipelines that have not ended."""

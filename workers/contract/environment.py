@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 
 from app.errors import SetupError
+from app.settings import REFUSED_PREFIXES
 
 NAMES = frozenset(
     {
@@ -15,8 +16,6 @@ NAMES = frozenset(
     }
 )
 PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "NCCL_")
-REFUSED_PREFIXES = ("HEADWAY_", "PG", "REDIS", "VALKEY", "DATABASE_URL")
-"""Headway's own settings, and what leads to its servers: no setting of an operator hands these to a stage."""
 
 
 def stage_env_names(setting: str) -> frozenset[str]:

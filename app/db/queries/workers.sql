@@ -17,6 +17,12 @@ SELECT expire_workers()
 INSERT INTO schedulers (id, name) VALUES ($1, $2)
 ON CONFLICT (id) DO UPDATE SET heartbeat_at = clock_timestamp()
 
+-- name: scheduler_leave
+DELETE FROM schedulers WHERE id = $1
+
+-- name: holds_lease
+SELECT EXISTS (SELECT FROM workers WHERE name = $1 AND state = 'live' AND lease_expires_at > clock_timestamp())
+
 -- name: alive
 -- How many workers hold a lease, and how many schedulers have been seen lately.
 SELECT (SELECT count(*) FROM workers WHERE state IN ('live', 'draining') AND lease_expires_at > clock_timestamp())

@@ -9,9 +9,9 @@ from uuid import UUID
 
 from schemas.event import EventType
 from schemas.states import Outcome, PipelineStatus, StageStatus
-from tests.properties.interleaving.calls import Call, Claim, Complete
+from tests.properties.interleaving.calls import Ask, Call, CancelStage, Claim, Complete
 from tests.properties.simulation.model.records import Event, StagePlan
-from tests.properties.simulation.witness.history import TERMINAL, History, StageHistory
+from tests.properties.simulation.witness.history import History, StageHistory
 
 OWN_ERRORS = (Outcome.FAILED, Outcome.TIMED_OUT)
 P, S = PipelineStatus, StageStatus
@@ -42,6 +42,7 @@ class Book:
     forgiven: list[int] = field(init=False)  # attempts before the last explicit retry, by position
     untold: set[int] = field(default_factory=set)  # ended, and its dependents do not know yet
     later: set[int] = field(default_factory=set)  # retrying, and not before hours have passed
+    to_be_cancelled: set[int] = field(default_factory=set)  # running, until their workers have heard of it
 
     def __post_init__(self) -> None:
         self.history = History(self.plans)
@@ -59,10 +60,6 @@ class Book:
     def statuses(self) -> list[StageStatus]:
         """How its stages are."""
         return [stage.status for stage in self.history.stages]
-
-    def has_ended(self) -> bool:
-        """Whether none of its stages has anything left to do."""
-        return all(status in TERMINAL for status in self.statuses())
 
     def holder(self, position: int) -> UUID | None:
         """The lease token under which a stage runs."""
@@ -98,13 +95,20 @@ class Book:
 
     def learn(self, call: Call, news: list[Event]) -> None:
         """Take in what a committed call has done."""
+        if isinstance(call, CancelStage):
+            position = self.stages.index(call.stage)
+            self.to_be_cancelled.update({position} if self.stage(position).is_open else ())
         for event in news:
             if event.type is EventType.PIPELINE_STARTED and self.status is not P.PENDING:
                 self.forgiven = [stage.attempt for stage in self.history.stages]
                 self.untold.clear()
+                self.to_be_cancelled.clear()
             self.history.take(event)
             if event.position is not None:
                 self._learn_of_stage(call, event, event.position)
+        began = any(event.type is EventType.PIPELINE_STARTED for event in news)
+        if began and isinstance(call, Ask) and call.verb == "retry":
+            self.untold.clear()  # it tells everybody itself
 
     def _learn_of_stage(self, call: Call, event: Event, position: int) -> None:
         self.later.discard(position)
@@ -113,7 +117,7 @@ class Book:
             self.granted[token] = Grant(position, event.attempt, call.worker)
         elif isinstance(call, Complete):
             self._learn_completion(call, event, position)
-        elif event.type is EventType.STAGE_SKIPPED:
+        elif event.type is EventType.STAGE_SKIPPED or isinstance(call, CancelStage):
             self._has_news(position)
 
     def _learn_completion(self, call: Complete, event: Event, position: int) -> None:

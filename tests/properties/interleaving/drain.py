@@ -52,7 +52,9 @@ async def _hours_pass(stand: Stand) -> None:
 async def _sweep(stand: Stand) -> bool:
     behind = await db.releasable(stand.control, LIMIT)
     books = stand.ledger.books.values()
-    expected = {book.id for book in books if book.untold or due(book) or settlement(book.status, book.statuses())}
+    expected = {
+        book.id for book in books if book.untold or due(book) or settlement(book.status, book.statuses(), book.plans)
+    }
     same("releasable", set(behind), expected)
     if behind:
         await stand.do(Release(tuple(behind)))

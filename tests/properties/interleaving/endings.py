@@ -37,7 +37,7 @@ class Said:
 
 
 def _ending(claim: Claim, how: str) -> Completion:
-    again = next_delay_s(claim.failures + 1, claim.max_retries, claim.retry_delay_s, retryable=True)
+    again = next_delay_s(claim.failures + 1, claim, retryable=True, jitter=0)
     if how in {"completes", "poison"}:
         return ending(claim, result={} if how == "completes" else POISON)
     told: dict[str, Completion] = {

@@ -5,7 +5,19 @@ from typing import NamedTuple
 from uuid import UUID
 
 from tests.properties.interleaving.book import Book
-from tests.properties.interleaving.calls import Ask, Beat, Call, Claim, Complete, Create, Delete, Expire, Leave, Release
+from tests.properties.interleaving.calls import (
+    Ask,
+    Beat,
+    Call,
+    CancelStage,
+    Claim,
+    Complete,
+    Create,
+    Delete,
+    Expire,
+    Leave,
+    Release,
+)
 from tests.properties.interleaving.locks import Lock
 
 BEATING = ("live", "draining")
@@ -74,12 +86,15 @@ class Ledger:
             return Needs([*self.expired()], patient=False)
         return Needs(self._needs_of_one(call), patient=True)
 
-    def _needs_of_one(self, call: Create | Ask | Delete | Beat | Leave) -> list[Lock]:
+    def _needs_of_one(self, call: Create | Ask | CancelStage | Delete | Beat | Leave) -> list[Lock]:
         if isinstance(call, Create):
             return []
         if isinstance(call, Beat | Leave):
             lease = self.leases.get(call.worker)
             return [call.worker] if lease and lease.beats else []
+        if isinstance(call, CancelStage):
+            found = self.find(call.stage)
+            return [found[0].id] if found else []
         book = self.named(call.uuid)
         return [book.id] if book else []
 

@@ -81,9 +81,15 @@ class Rows(Struct):
         """Its events, with stages by their positions."""
         positions = {None: None, **{row.name: position for position, row in enumerate(self.stages)}}
         return [
-            Event(seq, type_, positions[subject], data.get("attempt", 0), _outcome(type_, data))
+            Event(
+                seq, type_, positions[subject], data.get("attempt", 0), _outcome(type_, data), _retried(data, positions)
+            )
             for seq, type_, subject, data in self.events
         ]
+
+
+def _retried(data: dict[str, Any], positions: dict[Any, Any]) -> tuple[int, ...]:
+    return tuple(positions[name] for name in data["stages"]) if "retry" in data else ()
 
 
 def _outcome(type_: EventType, data: dict[str, Any]) -> Outcome | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from tests.properties.interleaving import acts
+from tests.properties.interleaving import acts, fleet
 from tests.properties.interleaving.calls import WHOLE
 from tests.properties.interleaving.endings import ENDINGS, FORGED, Said
 from tests.properties.interleaving.numbers import Numbers
@@ -18,9 +18,22 @@ from tests.support.pipelines import CHAIN, DIAMOND, ONE, PAIR, Shape
 STEPS = 36
 JOIN: Shape = {"a": (), "b": (), "join": ("a", "b")}
 BESIDE: Shape = {"a": (), "b": ("a",), "c": ()}
-SHAPES = [ONE, PAIR, BESIDE, JOIN, CHAIN, DIAMOND]
+RULED: Shape = {"lint": (), "a": ("lint",), "alert": ("a",), "cleanup": ("a", "alert")}
+WATCHED: Shape = {"a": (), "b": (), "alert": ("a", "b"), "cleanup": ("a", "b"), "after": ("alert",)}
+SHAPES = [ONE, PAIR, BESIDE, JOIN, CHAIN, DIAMOND, RULED, WATCHED]
 BATCHES = [WHOLE, WHOLE, 1, 2]
 LIVES = ["beat", "lapse", "expire", "expire", "forget", "register", "draining", "stopped"]
+Act = (
+    acts.Creates
+    | acts.Asks
+    | acts.CancelsStage
+    | acts.Claims
+    | acts.Completes
+    | acts.Releases
+    | acts.Repeats
+    | fleet.Lives
+    | fleet.TakesBack
+)
 
 
 @dataclass(frozen=True)
@@ -30,7 +43,7 @@ class Step:
     client: int
     stops: bool
     dies: bool
-    act: acts.Act
+    act: Act
 
 
 @dataclass(frozen=True)
@@ -51,8 +64,9 @@ ACTS = {
     "complete": lambda n: acts.Completes(n.some(lambda: _said(n)), twice=n.rarely(), wait=n.often()),
     "release": lambda n: acts.Releases(n.some(n.place), n.one_of(BATCHES), wait=n.often()),
     "ask": lambda n: acts.Asks(n.place(), n.place()),
-    "live": lambda n: acts.Lives(n.place(), n.one_of(LIVES)),
-    "take back": lambda n: acts.TakesBack(n.one_of(["lost", "lost", "overdue"])),
+    "cancel stage": lambda n: acts.CancelsStage(n.place()),
+    "live": lambda n: fleet.Lives(n.place(), n.one_of(LIVES)),
+    "take back": lambda n: fleet.TakesBack(n.one_of(["lost", "lost", "overdue"])),
     "repeat": lambda n: acts.Repeats(n.place(), wait=n.often()),
     "create": lambda n: acts.Creates(n.one_of(SHAPES), start=n.often()),
 }

@@ -5,16 +5,17 @@ from collections.abc import Callable
 from schemas.event import EventType as E
 from tests.properties.interleaving.book import Book
 from tests.properties.interleaving.reference.foreseen import (
+    WENT_WRONG,
     Foreseen,
     New,
     P,
     S,
-    is_ready,
+    advance,
     of_pipeline,
-    queued,
     settlement,
 )
 from tests.properties.simulation.model.records import StagePlan
+from tests.properties.simulation.witness.history import TERMINAL
 
 WAITING = (S.PENDING, S.QUEUED, S.RETRYING)
 SETTLED = {E.PIPELINE_COMPLETED: P.COMPLETED, E.PIPELINE_FAILED: P.FAILED, E.PIPELINE_CANCELLED: P.CANCELLED}
@@ -26,8 +27,7 @@ def create(plans: list[StagePlan], *, starts: bool) -> list[New]:
 
 
 def _begin(plans: list[StagePlan], statuses: list[S]) -> list[New]:
-    ready = [at for at, plan in enumerate(plans) if statuses[at] is S.PENDING and is_ready(plan, statuses)]
-    return [of_pipeline(E.PIPELINE_STARTED), *map(queued, ready)]
+    return [of_pipeline(E.PIPELINE_STARTED), *advance(plans, statuses)]
 
 
 def start(book: Book) -> Foreseen:
@@ -46,7 +46,7 @@ def cancel(book: Book) -> Foreseen:
     before = book.statuses()
     stopped: list[New] = [(E.STAGE_CANCELLED, at, 0, None) for at, status in enumerate(before) if status in WAITING]
     after = [S.CANCELLED if status in WAITING else status for status in before]
-    return _accepted(book, [of_pipeline(E.PIPELINE_CANCELLING), *stopped, *settlement(P.CANCELLING, after)])
+    return _accepted(book, [of_pipeline(E.PIPELINE_CANCELLING), *stopped, *settlement(P.CANCELLING, after, book.plans)])
 
 
 def pause(book: Book) -> Foreseen:
@@ -64,13 +64,28 @@ def _turn(book: Book, fitting: P, event: E) -> Foreseen:
 
 
 def retry(book: Book) -> Foreseen:
-    """failed | cancelled → running, once it has settled: what completed is kept, all else begins again."""
-    settles = settlement(book.status, book.statuses())
+    """failed | cancelled → running, once it has settled: what went wrong begins again, and all that waits for it."""
+    settles = settlement(book.status, book.statuses(), book.plans)
     status = SETTLED[settles[0][0]] if settles else book.status
     if status not in {P.FAILED, P.CANCELLED}:
         return Foreseen({"refused": status}, {book.id: settles})
-    kept = [status if status is S.COMPLETED else S.PENDING for status in book.statuses()]
-    return _accepted(book, settles + _begin(book.plans, kept))
+    statuses = book.statuses()
+    for at, plan in enumerate(book.plans):
+        waits_for_one = any(statuses[awaited] is S.PENDING for awaited in plan.dependencies)
+        if statuses[at] in WENT_WRONG or waits_for_one:
+            statuses[at] = S.PENDING
+    news = _begin(book.plans, statuses)
+    return _accepted(book, settles + news + settlement(P.RUNNING, statuses, book.plans))
+
+
+def cancel_stage(book: Book, position: int) -> Foreseen:
+    """→ cancelled, at once if it waits; what runs is stopped by its worker."""
+    status = book.statuses()[position]
+    if status in TERMINAL:
+        return Foreseen({"refused": status})
+    if book.status is P.PENDING:
+        return Foreseen({"refused": book.status})
+    return _accepted(book, [] if status is S.RUNNING else [(E.STAGE_CANCELLED, position, 0, None)])
 
 
 def _accepted(book: Book, news: list[New]) -> Foreseen:

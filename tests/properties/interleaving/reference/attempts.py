@@ -82,7 +82,7 @@ def _holds(book: Book, position: int, said: Completion) -> bool:
 def _ended(book: Book, position: int, said: Completion) -> New:
     if said.outcome is Outcome.COMPLETED:
         status = S.COMPLETED
-    elif book.status is P.CANCELLING:
+    elif book.status is P.CANCELLING or position in book.to_be_cancelled:
         status = S.CANCELLED
     elif said.retry_delay_s is not None:
         status = S.RETRYING

@@ -7,7 +7,19 @@ it wants to know it looks for among all stages.
 from collections.abc import Callable
 from typing import Any
 
-from tests.properties.interleaving.calls import Ask, Beat, Call, Claim, Complete, Create, Delete, Expire, Leave, Release
+from tests.properties.interleaving.calls import (
+    Ask,
+    Beat,
+    Call,
+    CancelStage,
+    Claim,
+    Complete,
+    Create,
+    Delete,
+    Expire,
+    Leave,
+    Release,
+)
 from tests.properties.interleaving.ledger import Ledger
 from tests.properties.interleaving.reference import asked, attempts, leases, released
 from tests.properties.interleaving.reference.foreseen import Foreseen
@@ -15,6 +27,7 @@ from tests.properties.interleaving.reference.foreseen import Foreseen
 VERBS: dict[type[Call], Callable[[Any, Ledger, set[Any]], Foreseen]] = {
     Create: lambda _call, _ledger, _got: Foreseen(),
     Ask: lambda call, ledger, _got: asked.ask(call.verb, ledger.named(call.uuid)),
+    CancelStage: lambda call, ledger, _got: _cancel_stage(call, ledger),
     Delete: lambda call, ledger, _got: asked.delete(ledger.named(call.uuid)),
     Claim: attempts.claim,
     Complete: attempts.complete,
@@ -23,6 +36,11 @@ VERBS: dict[type[Call], Callable[[Any, Ledger, set[Any]], Foreseen]] = {
     Leave: lambda _call, _ledger, _got: Foreseen(answer=None),
     Expire: lambda _call, ledger, got: Foreseen({"expired": len(got.intersection(ledger.expired()))}),
 }
+
+
+def _cancel_stage(call: CancelStage, ledger: Ledger) -> Foreseen:
+    found = ledger.find(call.stage)
+    return asked.cancel_stage(*found) if found else Foreseen(answer=None)
 
 
 def foresee(call: Call, ledger: Ledger, got: set[Any]) -> Foreseen:

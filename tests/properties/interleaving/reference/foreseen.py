@@ -6,10 +6,12 @@ from typing import Any
 
 from schemas.event import EventType as E
 from schemas.states import Outcome, PipelineStatus, StageStatus
+from schemas.states import TriggerRule as Rule
 from tests.properties.simulation.model.records import StagePlan
 from tests.properties.simulation.witness.history import TERMINAL
 
 P, S = PipelineStatus, StageStatus
+WENT_WRONG = (S.FAILED, S.CANCELLED)
 New = tuple[E, int | None, int, Outcome | None]
 """An event as it must come: its type, stage, attempt and outcome."""
 
@@ -33,16 +35,47 @@ def queued(position: int) -> New:
     return E.STAGE_QUEUED, position, 0, None
 
 
-def is_ready(plan: StagePlan, statuses: Sequence[StageStatus]) -> bool:
-    """Whether nothing is left that a stage waits for."""
-    return all(statuses[awaited] is S.COMPLETED for awaited in plan.dependencies)
+def went_well(plan: StagePlan, status: StageStatus) -> bool:
+    """Whether what waits for its completion may go on."""
+    return status is S.COMPLETED or (plan.allow_failure and status in WENT_WRONG)
 
 
-def settlement(status: PipelineStatus, statuses: Sequence[StageStatus]) -> list[New]:
+def went_wrong(plan: StagePlan, status: StageStatus) -> bool:
+    """Whether what waits for a failure is needed."""
+    return status in WENT_WRONG or (status is S.SKIPPED and plan.trigger_rule is not Rule.ANY_FAILED)
+
+
+def verdict(plans: Sequence[StagePlan], at: int, statuses: Sequence[StageStatus]) -> StageStatus:
+    """What becomes of a pending stage while these are the statuses: it is queued, is skipped, or stays as it is."""
+    awaited = [(plans[place], statuses[place]) for place in plans[at].dependencies]
+    ended = [each for each in awaited if each[1] in TERMINAL]
+    rule, all_ended = plans[at].trigger_rule, len(ended) == len(awaited)
+    if rule is Rule.ALL_COMPLETED and not all(went_well(*each) for each in ended):
+        return S.SKIPPED
+    if rule is Rule.ANY_FAILED and all_ended and not any(went_wrong(*each) for each in ended):
+        return S.SKIPPED
+    return S.QUEUED if all_ended else S.PENDING
+
+
+def advance(plans: Sequence[StagePlan], statuses: list[StageStatus]) -> list[New]:
+    """Let every pending stage have what is due to it; a stage comes after those that it waits for."""
+    news: list[New] = []
+    for at in range(len(plans)):
+        if statuses[at] is S.PENDING:
+            statuses[at] = verdict(plans, at, statuses)
+            if statuses[at] is S.QUEUED:
+                news.append(queued(at))
+            elif statuses[at] is S.SKIPPED:
+                news.append((E.STAGE_SKIPPED, at, 0, None))
+    return news
+
+
+def settlement(status: PipelineStatus, statuses: Sequence[StageStatus], plans: Sequence[StagePlan]) -> list[New]:
     """How a pipeline ends, if it does."""
     if status not in {P.RUNNING, P.PAUSED, P.CANCELLING} or not set(statuses) <= TERMINAL:
         return []
     if status is P.CANCELLING:
         return [of_pipeline(E.PIPELINE_CANCELLED)]
-    went_wrong = S.FAILED in statuses or S.CANCELLED in statuses
-    return [of_pipeline(E.PIPELINE_FAILED if went_wrong else E.PIPELINE_COMPLETED)]
+    pairs = zip(plans, statuses, strict=True)
+    is_broken = any(each in WENT_WRONG and not plan.allow_failure for plan, each in pairs)
+    return [of_pipeline(E.PIPELINE_FAILED if is_broken else E.PIPELINE_COMPLETED)]

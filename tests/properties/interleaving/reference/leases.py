@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from schemas.stage import Lost, Overdue
+from tests.properties.interleaving.book import Book
 from tests.properties.interleaving.calls import Beat
 from tests.properties.interleaving.ledger import Ledger
 from tests.properties.interleaving.reference.foreseen import Foreseen, P
@@ -13,16 +14,20 @@ def beat(call: Beat, ledger: Ledger) -> Foreseen:
     lease = ledger.leases.get(call.worker)
     if not lease or not lease.beats:
         return Foreseen({"lost": True})
-    mine = {book.holder(at): book for book, at in ledger.running() if book.worker(at) == call.worker}
+    mine = {book.holder(at): (book, at) for book, at in ledger.running() if book.worker(at) == call.worker}
     held = {each.lease_token for each in call.held}
     return Foreseen(
         {
             "lost": False,
-            "cancelled": {token for token in held if token in mine and mine[token].status is P.CANCELLING},
+            "cancelled": {token for token in held if token in mine and _is_to_be_stopped(*mine[token])},
             "fenced": held.difference(mine),
             "strangers": set() if call.lease_s else set(mine).difference(held),
         }
     )
+
+
+def _is_to_be_stopped(book: Book, position: int) -> bool:
+    return book.status is P.CANCELLING or position in book.to_be_cancelled
 
 
 def lost(ledger: Ledger) -> set[tuple[UUID, int, int]]:

@@ -2,12 +2,10 @@
 
 from typing import Any
 
-from schemas.event import EventType as E
 from tests.properties.interleaving.book import Book
 from tests.properties.interleaving.calls import Release
 from tests.properties.interleaving.ledger import Ledger
-from tests.properties.interleaving.reference.foreseen import Foreseen, New, P, S, is_ready, queued, settlement
-from tests.properties.simulation.witness.history import ENDED_BADLY
+from tests.properties.interleaving.reference.foreseen import Foreseen, New, P, S, advance, queued, settlement
 
 
 def release(call: Release, ledger: Ledger, got: set[Any]) -> Foreseen:
@@ -26,14 +24,5 @@ def whole(book: Book) -> list[New]:
     """The events of a pass that leaves nothing behind."""
     statuses, news = book.statuses(), []
     if book.status in {P.RUNNING, P.PAUSED}:
-        for at, plan in enumerate(book.plans):  # a stage comes after those that it waits for
-            if statuses[at] is not S.PENDING:
-                continue
-            if any(statuses[awaited] in ENDED_BADLY for awaited in plan.dependencies):
-                statuses[at] = S.SKIPPED
-                news.append((E.STAGE_SKIPPED, at, 0, None))
-            elif is_ready(plan, statuses):
-                statuses[at] = S.QUEUED
-                news.append(queued(at))
-        news += due(book)
-    return news + settlement(book.status, statuses)
+        news = advance(book.plans, statuses) + due(book)
+    return news + settlement(book.status, statuses, book.plans)

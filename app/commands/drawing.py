@@ -1,0 +1,99 @@
+"""Pipelines and tasks as tables that are readable at 80 columns; a wider terminal is told more."""
+
+from app.commands.terminal import clean, is_wide, one_line, print_line, print_table
+from app.commands.wording import age, message_of, took
+from schemas.pipeline import Pipeline, PipelinePage
+from schemas.series import SeriesPage
+from schemas.stage import Stage
+from schemas.task import Task, TaskPage
+
+WIDE = 120
+
+
+def draw_pipelines(page: PipelinePage) -> None:
+    """A line for each pipeline."""
+    rows = [
+        (each.uuid, each.name, each.status, age(each.created_at), took(each.started_at, each.finished_at))
+        for each in page.items
+    ]
+    print_table("uuid, name, status, age, took", rows, flexible="name")
+
+
+def draw_pipeline(pipeline: Pipeline) -> None:
+    """A pipeline with its stages, and why some of them wait or ended badly."""
+    labels = " ".join(f"{key}={value}" for key, value in pipeline.labels.items())
+    print_line(one_line(f"{pipeline.name} {pipeline.uuid} {pipeline.status} {labels}"))
+    rows = [
+        (each.name, each.status, each.attempt or "", _took(each), each.task_id, each.task) for each in pipeline.stages
+    ]
+    if is_wide(WIDE):
+        print_table("stage, status, attempt, took, task id, task", rows, flexible="stage, task")
+    else:
+        print_table("stage, status, attempt, took, task id", [row[:-1] for row in rows], flexible="stage")
+    for stage in pipeline.stages:
+        if why := message_of(stage.error) or one_line(stage.waiting_reason or ""):
+            print_line(f"{stage.name}: {why}")
+
+
+def draw_tasks(page: TaskPage) -> None:
+    """A line for each task."""
+    rows = [
+        (each.task_id, each.task, each.status, each.queue, _took(each), each.attempt or "", each.name, each.pipeline)
+        for each in page.items
+    ]
+    if is_wide(WIDE):
+        headers = "task id, task, status, queue, took, attempt, stage, pipeline"
+        print_table(headers, rows, flexible="task, stage")
+    else:
+        print_table("task id, task, status, queue, took", [row[:5] for row in rows], flexible="task, queue")
+
+
+def draw_task(task: Task) -> None:
+    """A task, fact by fact, and its attempts."""
+    facts = {
+        "task": task.task,
+        "task id": task.task_id,
+        "pipeline": f"{task.pipeline} ({task.pipeline_name})",
+        "stage": task.name,
+        "status": task.status,
+        "waiting": task.waiting_reason,
+        "queue": f"{task.queue}, priority {task.priority}",
+        "retries": f"{task.max_retries}, after {task.retry_delay:g} s",
+        "error": message_of(task.error),
+    }
+    for name, fact in facts.items():
+        if fact:
+            print_line(f"{name:<10}{one_line(str(fact))}")
+    rows = [
+        (
+            each.attempt,
+            each.outcome or "running",
+            took(each.started_at, each.finished_at),
+            each.worker,
+            message_of(each.error),
+        )
+        for each in task.attempts
+    ]
+    if rows:
+        print_table("attempt, outcome, took, worker, why", rows, flexible="worker, why")
+
+
+def draw_series(page: SeriesPage) -> None:
+    """A line for each series."""
+    rows = []
+    for each in page.items:
+        values = [value for _, value, _ in each.points]
+        low, high = (f"{min(values):.4g}", f"{max(values):.4g}") if values else ("", "")
+        step, last = (f"{each.points[-1][0]:g}", f"{values[-1]:.4g}") if values else ("", "")
+        rows.append((each.name, each.attempt, len(values), step, last, low, high))
+    print_table("name, attempt, points, step, last, min, max", rows, flexible="name")
+
+
+def told_task(task: Task) -> str:
+    """A task in a few words."""
+    why = f": {message_of(task.error)}" if task.error else ""
+    return clean(f"{task.task_id} {task.status}{why}")
+
+
+def _took(stage: Stage) -> str:
+    return took(stage.started_at, stage.finished_at)
