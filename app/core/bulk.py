@@ -21,16 +21,25 @@ class BulkVerb(StrEnum):
     DELETE = "delete"
 
 
-def _moved_by(event: PipelineEvent) -> list[PipelineStatus]:
-    return [before for before, after in PIPELINE_MOVES[event].items() if before is not None and before is not after]
+_Statuses = list[PipelineStatus]
+_OVER: _Statuses = [status for status in PipelineStatus if status in PIPELINE_TERMINAL]
 
 
-FITTING: Mapping[BulkVerb, list[PipelineStatus]] = {
-    BulkVerb.CANCEL: _moved_by(PipelineEvent.CANCEL),
-    BulkVerb.RETRY: _moved_by(PipelineEvent.RETRY),
-    BulkVerb.DELETE: [PipelineStatus.PENDING, *(status for status in PipelineStatus if status in PIPELINE_TERMINAL)],
+def _before(event: PipelineEvent) -> _Statuses:
+    return [status for status in PIPELINE_MOVES[event] if status is not None]
+
+
+FITTING: Mapping[BulkVerb, _Statuses] = {
+    BulkVerb.CANCEL: _before(PipelineEvent.CANCEL),
+    BulkVerb.RETRY: _before(PipelineEvent.RETRY),
+    BulkVerb.DELETE: [PipelineStatus.PENDING, *_OVER],
 }
-"""The statuses in which a verb does something. Who means all that match means those; who names uuids means those."""
+"""The statuses that a verb accepts."""
+MEANT: Mapping[BulkVerb, _Statuses] = {
+    verb: [status for status in statuses if status is not PipelineStatus.CANCELLING]
+    for verb, statuses in FITTING.items()
+}
+"""Those in which it does something, which is what somebody means who names neither statuses nor uuids."""
 
 
 def meant(verb: BulkVerb, request: BulkRequest) -> PipelineFilter:
@@ -46,7 +55,7 @@ def meant(verb: BulkVerb, request: BulkRequest) -> PipelineFilter:
     if wanted.status is not UNSET:
         _require_fitting(verb, wanted.status)
     elif wanted.uuids is UNSET:
-        return msgspec.structs.replace(wanted, status=FITTING[verb])
+        return msgspec.structs.replace(wanted, status=MEANT[verb])
     return wanted
 
 

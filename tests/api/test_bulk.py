@@ -95,6 +95,10 @@ async def test_what_runs_is_asked_to_stop_and_the_workers_are_called_once(submit
         assert await calls.get_message(timeout=0.2) is None
     hints = await redis.xrange("headway:events")
     assert len({fields[b"p"] for _, fields in hints[-3:]}) == 3
+    assert (await act("cancel", all=True))["matched"] == 0  # there is nothing left to ask for
+    for dry_run in (True, False):
+        again = await act("cancel", dry_run=dry_run, filter={"uuids": [pipeline["uuid"]]})
+        assert again["items"] == [ok(pipeline, "cancelling")]
 
 
 async def test_retry_all_that_failed_since_a_moment_and_dispatch_them(failed, act, queue, statuses):
@@ -267,7 +271,7 @@ async def test_what_is_not_clear_is_refused_and_changes_nothing(client, submit, 
 @pytest.mark.parametrize(
     ("verb", "fitting"),
     [
-        ("cancel", {"pending", "running", "paused"}),
+        ("cancel", {"pending", "running", "paused", "cancelling"}),
         ("retry", {"failed", "cancelled"}),
         ("delete", {"pending", "completed", "failed", "cancelled"}),
     ],
