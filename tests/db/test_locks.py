@@ -18,7 +18,7 @@ LOCK, WAIT = "SELECT lock_pipelines($1, wait => false)", "SELECT lock_pipelines(
 
 async def test_of_several_pipelines_the_free_ones_are_locked(pool):
     one, other = await submit(pool), await submit(pool)
-    async with held(pool, one):
+    async with held(pool, one), asyncio.timeout(10):
         assert await pool.fetchval(LOCK, [other.id, one.id]) == [other.id]
     assert await pool.fetchval(LOCK, [other.id, one.id]) == [one.id, other.id]
 
