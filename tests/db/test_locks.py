@@ -18,9 +18,21 @@ LOCK, WAIT = "SELECT lock_pipelines($1, wait => false)", "SELECT lock_pipelines(
 
 async def test_of_several_pipelines_the_free_ones_are_locked(pool):
     one, other = await submit(pool), await submit(pool)
-    async with held(pool, one):
+    async with held(pool, one), asyncio.timeout(10):
         assert await pool.fetchval(LOCK, [other.id, one.id]) == [other.id]
     assert await pool.fetchval(LOCK, [other.id, one.id]) == [one.id, other.id]
+
+
+async def test_it_locks_in_id_order_and_holds_nothing_that_comes_after_what_it_waits_for(pool):
+    first, *others = [await submit(pool) for _ in range(8)]
+    ids = [pipeline.id for pipeline in (*others, first)]
+    for _ in range(4):  # any other order might be this one by chance
+        async with held(pool, first):
+            locking = asyncio.create_task(pool.fetchval(WAIT, ids))
+            await until_waiting(pool, 1)
+            async with held(pool, *others):
+                pass
+        assert await locking == sorted(ids)
 
 
 async def test_for_a_single_pipeline_it_waits_a_moment(pool):

@@ -1,5 +1,6 @@
 """One stage on its own: cancel it, retry it, purge what is queued."""
 
+import asyncio
 from uuid import uuid4
 
 import pytest
@@ -134,7 +135,7 @@ async def test_a_purge_of_one_queue_leaves_what_waits_on_the_others_of_the_same_
 
 async def test_a_purge_takes_what_it_gets_if_somebody_holds_on_to_the_rest(pool):
     stuck, free = await submit(pool), await submit(pool)
-    async with held(pool, stuck):
+    async with held(pool, stuck), asyncio.timeout(10):
         assert (await task_control.purge(pool, None))[0] == 1
     assert [(await each.stage())["status"] for each in (stuck, free)] == ["queued", "cancelled"]
 

@@ -14,7 +14,7 @@ from tests.support.workers import a_worker, ending, requests_of
 async def test_a_claim_takes_the_others_and_names_what_is_locked(pool):
     stuck, free, worker = await submit(pool, PAIR), await submit(pool), await a_worker(pool)
     rows = [await stuck.stage("a"), await free.stage(), await stuck.stage("b")]
-    async with held(pool, stuck), pool.acquire() as c:
+    async with held(pool, stuck), pool.acquire() as c, asyncio.timeout(10):
         answer = await db.claim(c, worker.id, requests_of(rows), wait=False)
         assert [claim.stage for claim in answer.claims] == [rows[1]["uuid"]]
         assert [sorted(group) for group in answer.locked] == [sorted([rows[0]["uuid"], rows[2]["uuid"]])]
@@ -68,7 +68,7 @@ async def test_a_batch_gives_up_on_a_stuck_client_and_says_so(pool):
     worker = await a_worker(pool)
     requests = requests_of([await claimable.stage()])
     stuck, fine = await worker.start(completable), await worker.start(free)
-    async with held(pool, claimable, completable, releasable):
+    async with held(pool, claimable, completable, releasable), asyncio.timeout(10):
         claimed, completed, released = await asyncio.gather(
             worker.ask(requests),
             worker.report(ending(stuck), ending(fine)),

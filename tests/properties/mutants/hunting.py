@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, redirect_stderr, redirect_stdout
@@ -28,6 +27,7 @@ PLUGINS = (noticing, pytest_asyncio.plugin, pytest_timeout)
 """Those that the tests need, and not all that are installed."""
 AT_ONCE = (os.cpu_count() or 1) + 1
 """One more than there are cores, because many tests wait for something most of the time."""
+ENDED = "\nended with "
 # What every session needs, and no mutant is a part of: it is imported once, and each session begins with it.
 LIBRARIES = ("pytest", "pytest_asyncio.plugin", "pytest_timeout", "asyncpg", "arq.connections", "pydantic_settings")
 
@@ -78,7 +78,8 @@ def _hunt_once(one: Mutant, postgres_url: str) -> Hunt:
         session = processes.Process(target=_run, args=(one, postgres_url, output.name))
         session.start()
         session.join()
-        return read(session.exitcode or 0, Path(output.name).read_text("utf-8"))
+        said, _, exit_code = Path(output.name).read_text("utf-8").rpartition(ENDED)
+        return read(int(exit_code) if said else None, said or exit_code)
 
 
 def _run(one: Mutant, postgres_url: str, output: str) -> None:
@@ -88,11 +89,13 @@ def _run(one: Mutant, postgres_url: str, output: str) -> None:
     os.chdir(ROOT)
     plant(one)
     with Path(output).open("w", encoding="utf-8") as said, redirect_stdout(said), redirect_stderr(said):
-        sys.exit(pytest.main([*OPTIONS, *node_ids(one)], plugins=PLUGINS))
+        exit_code = pytest.main([*OPTIONS, *node_ids(one)], plugins=PLUGINS)
+        # Said here: where several threads start processes, one may take the exit code away from another.
+        said.write(f"{ENDED}{exit_code:d}")
 
 
-def read(exit_code: int, output: str) -> Hunt:
-    """Read what pytest and the plugin said."""
+def read(exit_code: int | None, output: str) -> Hunt:
+    """Read what pytest and the plugin said; None if it did not come to an end."""
     lines = output.splitlines()
     nonsense = next((line for line in lines if line.startswith(noticing.CANNOT_RUN)), None)
     noticed = next((line for line in lines if line.startswith(noticing.NOTICED)), None)

@@ -48,6 +48,7 @@ def test_a_mutant_that_cannot_run_proves_nothing():
     said = "cannot run: UndefinedColumnError('there is no unmet')\n"
     assert read(1, said) == Hunt(None, said.strip(), said)
     assert read(4, "no such test").broken == "pytest ended with 4"
+    assert read(None, "killed").broken == "pytest ended with None"
     assert read(1, "a test has failed and nobody says which").broken == "pytest ended with 1"
 
 

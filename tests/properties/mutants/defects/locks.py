@@ -18,7 +18,7 @@ LOCKS = (
         "pipelines are locked in any order",
         PROTOCOL,
         {"ORDER BY id FOR NO KEY UPDATE) AS p": "ORDER BY random() FOR NO KEY UPDATE) AS p"},
-        ("test_anything_in_any_order_breaks_no_rule_and_comes_to_an_end",),
+        ("test_it_locks_in_id_order_and_holds_nothing_that_comes_after_what_it_waits_for",),
     ),
     Mutant(
         "lock_too_strong",

@@ -35,9 +35,13 @@ ALL = (
     ),
     Mutant(
         "counted_again",
-        "the statistics do not note how far they have come",
+        "the statistics do not note how far the last batch has come",
         STATISTICS,
-        {"UPDATE stats_cursor SET place = stop, counted_at": "UPDATE stats_cursor SET counted_at"},
+        {
+            "UPDATE stats_cursor SET place = stop, counted_at": (
+                "UPDATE stats_cursor SET place = CASE WHEN stop < settled THEN stop ELSE place END, counted_at"
+            )
+        },
         ("test_nothing_is_counted_twice",),
     ),
     Mutant(

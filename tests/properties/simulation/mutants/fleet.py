@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from app.core import retry
 from app.core.transitions import ONLY_WHILE, PIPELINE_MOVES, PipelineEvent, StageEvent
 from schemas.states import Outcome, PipelineStatus
-from tests.properties.simulation.mutants.planting import mutant
+from tests.properties.simulation.mutants.planting import Patch, mutant
 from tests.properties.simulation.world import lease, worker
 from tests.properties.simulation.world.attempt import RunningAttempt
 from tests.properties.simulation.world.redis import Redis
@@ -93,11 +93,12 @@ WORKERS = (
         lambda _began, answered: answered,
     ),
     mutant(
-        "hands_back_while_asking",
-        "an attempt is handed back while its claim is still being repeated",
+        "hands_back_and_starts_late",
+        "an attempt is handed back while its claim is still being repeated, and started however late the answer comes",
         Worker,
         "is_stranger",
         lambda self, stranger: stranger.lease_token not in self.attempts,
+        Patch(Worker, "is_too_late", lambda _self, _asked_at: False),
     ),
     mutant(
         "hand_back_counts_as_loss",

@@ -94,6 +94,14 @@ ALL = (
         masked_by="the time limit of the attempt, which is over when it begins, and is not retried",
     ),
     mutant(
+        "hands_back_while_asking",
+        "an attempt is handed back while its claim is still being repeated",
+        Worker,
+        "is_stranger",
+        lambda self, stranger: stranger.lease_token not in self.attempts,
+        masked_by="the worker, which does not start what it was granted more than a lease after it had asked",
+    ),
+    mutant(
         "no_hints",
         "workers do not tell schedulers of completions",
         Worker,
