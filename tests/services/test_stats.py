@@ -185,6 +185,7 @@ async def test_what_failed_while_it_waited_has_no_duration(pool, count_all):
     await count_all()
     (found,) = (await stats.overview(pool)).last_hour
     assert (found.completed, found.failed, found.mean_s, found.p50_s, found.max_s) == (0, 1, None, None, None)
+    assert await pool.fetchval("SELECT bucket FROM stats_minutes") is None
 
 
 async def test_the_last_hour_forgets_and_a_day_is_kept(pool, count_all):
