@@ -312,6 +312,17 @@ async def test_who_has_seen_everything_is_told_not_to_come_back(client, run, fol
     assert (answer.status_code, answer.content) == (204, b"")
 
 
+async def test_who_has_seen_all_of_an_earlier_attempt_gets_the_later_ones(run, follow):
+    await run.start()
+    run.print("first\n")
+    await run.retry()
+    run.print("second\n")
+    await run.end()
+    async with follow(await run.path("?follow=true"), **{"last-event-id": "1:6"}) as stream:
+        await stream.text("second\n", attempt=2)
+        await stream.end("completed")
+
+
 async def test_a_log_that_is_emptied_while_it_is_followed_is_begun_anew(run, follow):
     await run.start()
     run.print("a long first line\n")
