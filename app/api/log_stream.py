@@ -90,8 +90,10 @@ class LogStream:
             self._pause_s = min(2 * self._pause_s, LOOK_AGAIN_MAX_S)
         while (left_s := until - self._now()) > 0:
             frames = await self._state.broadcaster.take(news, left_s)
-            if frames is None or self._concern_the_task(frames):
-                return await self._look(go_on=frames is not None)
+            if frames is None:  # all was told, the end of the task included; or this process shuts down
+                return False
+            if self._concern_the_task(frames):
+                return await self._look()
         return True
 
     def _concern_the_task(self, frames: bytes) -> bool:
@@ -99,11 +101,11 @@ class LogStream:
         task = str(self._task).encode()
         return any(frame.startswith(b"id: ") and task in frame for frame in frames.split(b"\n\n"))
 
-    async def _look(self, *, go_on: bool) -> bool:
-        """See how the task is now; once nothing more is heard of it, only what has ended can be read to its end."""
+    async def _look(self) -> bool:
+        """See how the task is now; False when that cannot be told."""
         try:
             self._place = await tasks.place(self._state.pool, self._task)
         except (NotFound, Unavailable) as error:  # it was deleted; or the client comes back to where Postgres is
             log.info("log_stream_ends", task=str(self._task), reason=error.detail)
             return False
-        return go_on or self._place.has_ended
+        return True

@@ -12,6 +12,7 @@ import pytest
 from app import broadcast, metrics
 from app.api import log_stream, logs
 from app.artifacts import attempt_directory
+from schemas.event import LiveEvent, LiveType
 from schemas.queue import Slot
 from schemas.stage import Hint
 from schemas.states import Outcome
@@ -216,6 +217,20 @@ async def test_what_was_written_before_the_end_comes_before_the_end(run, follow)
         await stream.end("failed")
 
 
+async def test_the_end_of_the_whole_pipeline_does_not_cut_off_the_last_words(run, follow):
+    """Then nothing more is heard of it; what it has printed, and that it has ended, is told all the same."""
+    await run.start()
+    async with follow(await run.path("?follow=true")) as stream:
+        await stream.frame()
+        run.print("last words")
+        await run.worker.report(ending(run.claim))
+        await run.pipeline.release()
+        assert await run.pipeline.status() == "completed"
+        await run.hint()
+        await stream.text("last words")
+        await stream.end("completed")
+
+
 async def test_it_goes_on_into_the_next_attempt(run, follow):
     await run.start()
     async with follow(await run.path("?follow=true")) as stream:
@@ -297,6 +312,17 @@ async def test_who_has_seen_everything_is_told_not_to_come_back(client, run, fol
     assert (answer.status_code, answer.content) == (204, b"")
 
 
+async def test_who_has_seen_all_of_an_earlier_attempt_gets_the_later_ones(run, follow):
+    await run.start()
+    run.print("first\n")
+    await run.retry()
+    run.print("second\n")
+    await run.end()
+    async with follow(await run.path("?follow=true"), **{"last-event-id": "1:6"}) as stream:
+        await stream.text("second\n", attempt=2)
+        await stream.end("completed")
+
+
 async def test_a_log_that_is_emptied_while_it_is_followed_is_begun_anew(run, follow):
     await run.start()
     run.print("a long first line\n")
@@ -336,6 +362,9 @@ async def test_the_busy_life_of_other_stages_does_not_make_it_look(run, follow, 
         for _ in range(20):
             await append(str(run.pipeline.uuid), 5)
             await run.hint()
+        data = {"task_id": str(run.claim.stage), "progress": 0.5}
+        for _ in range(20):
+            await run.queue.tell([LiveEvent(run.pipeline.uuid, LiveType.STAGE_PROGRESS, "a", data)])
         run.print("y\n")
         await stream.text("y\n")
         assert looks == []

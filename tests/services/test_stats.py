@@ -140,6 +140,16 @@ async def test_batches_end_between_transactions_and_lose_nothing(pool, monkeypat
     assert await ended(pool) == {"completed": 9, "cancelled": 6}
 
 
+async def test_what_ended_before_anybody_counted_is_in_the_totals_of_the_migration_and_not_counted_again(
+    pool, count_all
+):
+    pipeline, worker = await submit(pool, fan(2)), await a_worker(pool)
+    await worker.complete(pipeline, "s0")
+    await pool.execute("UPDATE stats_cursor SET place = 0, since = clock_timestamp()")
+    await worker.complete(pipeline, "s1")
+    assert await count_all() == 1
+
+
 async def test_a_stage_that_is_retried_ends_again(pool, count_all):
     pipeline, worker = await submit(pool), await a_worker(pool)
     await worker.fail(pipeline, "a")
@@ -185,6 +195,7 @@ async def test_what_failed_while_it_waited_has_no_duration(pool, count_all):
     await count_all()
     (found,) = (await stats.overview(pool)).last_hour
     assert (found.completed, found.failed, found.mean_s, found.p50_s, found.max_s) == (0, 1, None, None, None)
+    assert await pool.fetchval("SELECT bucket FROM stats_minutes") is None
 
 
 async def test_the_last_hour_forgets_and_a_day_is_kept(pool, count_all):

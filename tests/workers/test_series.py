@@ -70,6 +70,19 @@ def test_a_report_that_could_not_be_written_is_written_with_the_next_one():
     assert not buffer
 
 
+def test_what_had_to_go_goes_also_when_the_report_that_said_so_was_lost():
+    buffer, rows = SeriesBuffer(), {}
+    for number in range(999):
+        buffer.take(None, {"loss": number}, at=0)
+    written(buffer, rows)
+    buffer.take(None, {"loss": 999}, at=0)
+    lost = buffer.drain()
+    assert lost[0].widened
+    buffer.restore(lost)
+    written(buffer, rows)
+    assert sorted(rows["loss"]) == list(range(0, 1_000, 2))
+
+
 def test_one_statement_has_a_bounded_number_of_points(monkeypatch):
     monkeypatch.setattr(series, "WRITTEN_AT_ONCE", 500)
     buffer, rows, sizes = SeriesBuffer(), {}, []
