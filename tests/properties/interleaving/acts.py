@@ -1,4 +1,4 @@
-"""What a client may be told to do: from a few small numbers to a call.
+"""What workers and schedulers may be told to do: from a few small numbers to a call.
 
 A number stands for a place in a list, round and round, with what is most worth choosing in front: so every number is a
 choice, and the smaller it is the plainer.
@@ -10,32 +10,14 @@ from typing import TypeVar
 from uuid import uuid4
 
 from schemas.stage import ClaimRequest
-from schemas.states import TriggerRule
-from tests.properties.interleaving.book import P, S
-from tests.properties.interleaving.calls import Ask, Call, CancelStage, Claim, Complete, Create, Delete, Release
+from tests.properties.interleaving.book import S
+from tests.properties.interleaving.calls import Call, Claim, Complete, Purge, Release
 from tests.properties.interleaving.endings import Said
 from tests.properties.interleaving.reference.released import whole
 from tests.properties.interleaving.stand import Stand
-from tests.support.pipelines import Shape, a_plan
 
 T = TypeVar("T")
 NOWHERE = 2**62
-RULES = {
-    "lint": {"allow_failure": True},
-    "alert": {"trigger_rule": TriggerRule.ANY_FAILED},
-    "cleanup": {"trigger_rule": TriggerRule.ALL_DONE},
-}
-"""Of the stages of these names."""
-ASKED = ["start", "cancel", "pause", "resume", "retry", "delete"]
-FITTING = {
-    P.PENDING: ["start"],
-    P.RUNNING: ["pause", "pause", "cancel"],
-    P.PAUSED: ["resume", "resume", "cancel"],
-    P.CANCELLING: ["cancel", "retry"],
-    P.COMPLETED: ["retry", "delete"],
-    P.FAILED: ["retry", "retry", "delete"],
-    P.CANCELLED: ["retry", "retry", "delete"],
-}
 
 
 def pick(choices: Sequence[T], number: int, likely: Sequence[T] = ()) -> T:
@@ -45,51 +27,8 @@ def pick(choices: Sequence[T], number: int, likely: Sequence[T] = ()) -> T:
 
 
 @dataclass(frozen=True)
-class Creates:
-    """A client submits a pipeline."""
-
-    shape: Shape
-    start: bool
-
-    async def call(self, _stand: Stand) -> Call | None:
-        of = {name: RULES[name] for name in self.shape if name in RULES}
-        return Create.of(a_plan(self.shape, start=self.start, max_retries=1, of=of))
-
-
-@dataclass(frozen=True)
-class Asks:
-    """A client asks something of a pipeline: rather of one that is locked, and rather what fits."""
-
-    pipeline: int
-    verb: int
-
-    async def call(self, stand: Stand) -> Call | None:
-        books = [*stand.ledger.books.values()]
-        if not books:
-            return None
-        book = pick(books, self.pipeline, [book for book in books if book.id in stand.locks.holder])
-        verb = pick(ASKED, self.verb, FITTING[book.status])
-        return Delete(book.uuid) if verb == "delete" else Ask(verb, book.uuid)
-
-
-@dataclass(frozen=True)
-class CancelsStage:
-    """A client cancels a stage, rather one that has not ended."""
-
-    stage: int
-
-    async def call(self, stand: Stand) -> Call | None:
-        places = [(book, at) for book in stand.ledger.books.values() for at in range(len(book.stages))]
-        if not places:
-            return None
-        open_ = [(book, at) for book, at in places if book.statuses()[at] in {S.QUEUED, S.RUNNING, S.RETRYING}]
-        book, at = pick(places, self.stage, open_)
-        return CancelStage(book.stages[at])
-
-
-@dataclass(frozen=True)
 class Claims:
-    """A worker claims stages, rather queued ones; an old job names the dispatch before the last."""
+    """A worker claims stages, rather queued ones, and rather while it beats; an old job names an earlier dispatch."""
 
     worker: int
     stages: list[int]
@@ -108,7 +47,8 @@ class Claims:
         chosen = dict(pick(stages, number, queued) for number in self.stages)
         requests = [ClaimRequest(uuid, stage.queued - self.old_job, uuid4()) for uuid, stage in chosen.items()]
         living = [worker for worker in stand.workers if stand.ledger.leases[worker].may_claim]
-        return Claim(pick(stand.workers, self.worker, living), tuple(requests), self.wait)
+        busy = [worker for worker in living if worker in stand.locks.holder]
+        return Claim(pick(stand.workers, self.worker, busy or living), tuple(requests), self.wait)
 
 
 @dataclass(frozen=True)
@@ -139,7 +79,7 @@ class Releases:
 
     async def call(self, stand: Stand) -> Call | None:
         ids = [*stand.ledger.books, NOWHERE]
-        likely = [book.id for book in stand.ledger.books.values() if whole(book) or book.untold]
+        likely = [book.id for book in stand.ledger.books.values() if whole(book, stand.ledger) or book.untold]
         chosen = dict.fromkeys(pick(ids, number, likely) for number in self.pipelines)
         return Release(tuple(chosen), self.batch, self.wait)
 
@@ -155,4 +95,4 @@ class Repeats:
         if not stand.sent:
             return None
         again = pick(stand.sent[::-1], self.call_before)
-        return replace(again, wait=self.wait) if isinstance(again, Claim | Complete | Release) else again
+        return replace(again, wait=self.wait) if isinstance(again, Claim | Complete | Release | Purge) else again

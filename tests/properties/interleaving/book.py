@@ -9,10 +9,11 @@ from uuid import UUID
 
 from schemas.event import EventType
 from schemas.states import Outcome, PipelineStatus, StageStatus
-from tests.properties.interleaving.calls import Ask, Call, CancelStage, Claim, Complete
+from tests.properties.interleaving.calls import Ask, AskOfStage, Call, Claim, Complete
 from tests.properties.simulation.model.records import Event, StagePlan
 from tests.properties.simulation.witness.history import History, StageHistory
 
+ENDED = (EventType.STAGE_SKIPPED, EventType.STAGE_FAILED, EventType.STAGE_CANCELLED)
 OWN_ERRORS = (Outcome.FAILED, Outcome.TIMED_OUT)
 P, S = PipelineStatus, StageStatus
 
@@ -42,7 +43,8 @@ class Book:
     forgiven: list[int] = field(init=False)  # attempts before the last explicit retry, by position
     untold: set[int] = field(default_factory=set)  # ended, and its dependents do not know yet
     later: set[int] = field(default_factory=set)  # retrying, and not before hours have passed
-    to_be_cancelled: set[int] = field(default_factory=set)  # running, until their workers have heard of it
+    impatient: set[int] = field(default_factory=set)  # queued, and hours have passed
+    cancel_asked: set[int] = field(default_factory=set)  # its worker is to stop it
 
     def __post_init__(self) -> None:
         self.history = History(self.plans)
@@ -93,31 +95,37 @@ class Book:
         begun = self.granted.get(lease_token, NOBODY)[:2] == (position, attempt)
         return self.stage(position).outcomes[attempt - 1] if begun else None
 
+    def let_hours_pass(self) -> None:
+        """No retry has to wait any more, and some stages have waited too long."""
+        self.later.clear()
+        self.impatient = {
+            at
+            for at, (stage, plan) in enumerate(zip(self.history.stages, self.plans, strict=True))
+            if stage.status is S.QUEUED and plan.queue_timeout_s
+        }
+
     def learn(self, call: Call, news: list[Event]) -> None:
         """Take in what a committed call has done."""
-        if isinstance(call, CancelStage):
+        if isinstance(call, AskOfStage) and call.verb == "cancel" and not news:
             position = self.stages.index(call.stage)
-            self.to_be_cancelled.update({position} if self.stage(position).is_open else ())
+            self.cancel_asked |= {position} if self.stage(position).is_open else set()
         for event in news:
-            if event.type is EventType.PIPELINE_STARTED and self.status is not P.PENDING:
-                self.forgiven = [stage.attempt for stage in self.history.stages]
-                self.untold.clear()
-                self.to_be_cancelled.clear()
+            for position in event.retried:
+                self.forgiven[position] = self.stage(position).attempt
+                self.cancel_asked.discard(position)
             self.history.take(event)
             if event.position is not None:
                 self._learn_of_stage(call, event, event.position)
-        began = any(event.type is EventType.PIPELINE_STARTED for event in news)
-        if began and isinstance(call, Ask) and call.verb == "retry":
-            self.untold.clear()  # it tells everybody itself
 
     def _learn_of_stage(self, call: Call, event: Event, position: int) -> None:
         self.later.discard(position)
+        self.impatient.discard(position)
         if isinstance(call, Claim):
             token = next(r.lease_token for r in call.requests if r.stage == self.stages[position])
             self.granted[token] = Grant(position, event.attempt, call.worker)
         elif isinstance(call, Complete):
             self._learn_completion(call, event, position)
-        elif event.type is EventType.STAGE_SKIPPED or isinstance(call, CancelStage):
+        elif event.type in ENDED and not isinstance(call, Ask):
             self._has_news(position)
 
     def _learn_completion(self, call: Complete, event: Event, position: int) -> None:

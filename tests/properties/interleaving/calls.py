@@ -46,13 +46,28 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class CancelStage:
-    """A client cancels one stage."""
+class AskOfStage:
+    """A client asks to cancel or to retry one stage of a pipeline."""
 
+    verb: str
+    uuid: UUID
     stage: UUID
 
     async def send(self, c: Connection) -> Any:
+        if self.verb == "retry":
+            return await pipelines.retry(c, self.uuid, self.stage)
         return await stages.cancel(c, self.stage)
+
+
+@dataclass(frozen=True)
+class Purge:
+    """A client cancels what is queued in some pipelines."""
+
+    ids: tuple[int, ...]
+    wait: bool = False
+
+    async def send(self, c: Connection) -> Any:
+        return await stages.purge(c, self.ids, None, wait=self.wait)
 
 
 @dataclass(frozen=True)
@@ -67,11 +82,12 @@ class Delete:
 
 @dataclass(frozen=True)
 class Claim:
-    """A worker asks for stages."""
+    """A worker asks for stages. ``is_held_back``: their queue was paused when it was sent; it does not look again."""
 
     worker: UUID
     requests: tuple[ClaimRequest, ...]
     wait: bool = False
+    is_held_back: bool = False
 
     def stages(self) -> list[UUID]:
         """What it is about."""
@@ -139,4 +155,4 @@ class Expire:
         return await workers.expire(c)
 
 
-Call = Create | Ask | CancelStage | Delete | Claim | Complete | Release | Beat | Leave | Expire
+Call = Create | Ask | AskOfStage | Purge | Delete | Claim | Complete | Release | Beat | Leave | Expire

@@ -22,14 +22,10 @@ def _plans(plan: Plan) -> list[StagePlan]:
     names = [stage.name for stage in plan.stages]
     return [
         StagePlan(
-            tuple(map(names.index, each.depends_on)),
-            each.max_retries,
-            each.retry_delay_s,
-            each.timeout_s,
-            trigger_rule=each.trigger_rule,
-            allow_failure=each.allow_failure,
+            tuple(map(names.index, stage.depends_on)),
+            **{field: getattr(stage, field) for field in StagePlan._fields if field != "dependencies"},
         )
-        for each in plan.stages
+        for stage in plan.stages
     ]
 
 
@@ -73,12 +69,14 @@ class Commits:
         if isinstance(call, Release):
             verify.check_more(call, handled, answer, books)
         if answer is not None:
-            verify.check_transition(answer, told, books)
+            verify.check_transition(answer, told, books, is_held_back=foreseen.is_held_back)
 
     def _learn(self, call: Call, book: Book, events: list[Event], rows: stored.Rows) -> int:
         """Return how many stages a release has told of; which ones a small one chose is its own affair."""
         book.learn(call, events)
         handled = 0
+        if any(event.retried for event in events):
+            book.untold.clear()
         if isinstance(call, Release):
             left = verify.untold(rows) if call.batch < WHOLE else set()
             handled = len(book.untold - left)

@@ -8,33 +8,41 @@ from schemas.states import PIPELINE_TERMINAL, Outcome
 from tests.properties.interleaving import rescuer
 from tests.properties.interleaving.book import P, S
 from tests.properties.interleaving.calls import Ask, Claim, Complete, Release
-from tests.properties.interleaving.reference.foreseen import settlement
-from tests.properties.interleaving.reference.released import due
+from tests.properties.interleaving.reference.released import whole
 from tests.properties.interleaving.stand import Stand
 from tests.properties.interleaving.verify import same
 
 LIMIT = 1_000
 ROUNDS = 12
-HOURS_PASS = "UPDATE stages SET retry_at = clock_timestamp() WHERE status = 'retrying' AND retry_at > clock_timestamp()"
+GO_ON = {P.PENDING: "start", P.PAUSED: "resume"}
+TRY_AGAIN = {P.FAILED: "retry", P.CANCELLED: "retry"}
 
 
 async def drain(stand: Stand) -> None:
-    """Go on until everything has ended, as it must."""
+    """Go on until everything has ended, as it must; retry what did not end well, and go on again."""
     await _let_everybody_commit(stand)
-    for book in list(stand.ledger.books.values()):
-        if verb := {P.PENDING: "start", P.PAUSED: "resume"}.get(book.status):
-            await stand.do(Ask(verb, book.uuid))
+    if stand.ledger.queue_is_paused:
+        await stand.turn_queue()
     if lost := await rescuer.lost(stand):
         await stand.do(lost)
     worker = await stand.register()
+    for verbs in (GO_ON, TRY_AGAIN):
+        for book in list(stand.ledger.books.values()):
+            if book.status in verbs:
+                await stand.do(Ask(verbs[book.status], book.uuid))
+        await _run_dry(stand, worker)
+    await _check_the_end(stand)
+
+
+async def _run_dry(stand: Stand, worker: UUID) -> None:
     for _ in range(ROUNDS):
-        await _hours_pass(stand)
+        for book in stand.ledger.books.values():
+            await stand.let_hours_pass(book)
         found = await _sweep(stand)
         began = await _claim(stand, worker)
         ended = await _complete(stand)
         if not (found or began or ended):
             break
-    await _check_the_end(stand)
 
 
 async def _let_everybody_commit(stand: Stand) -> None:
@@ -42,19 +50,10 @@ async def _let_everybody_commit(stand: Stand) -> None:
         await stand.commit(opened[0])
 
 
-async def _hours_pass(stand: Stand) -> None:
-    if any(book.later for book in stand.ledger.books.values()):
-        await stand.control.execute(HOURS_PASS)
-        for book in stand.ledger.books.values():
-            book.later.clear()
-
-
 async def _sweep(stand: Stand) -> bool:
     behind = await db.releasable(stand.control, LIMIT)
     books = stand.ledger.books.values()
-    expected = {
-        book.id for book in books if book.untold or due(book) or settlement(book.status, book.statuses(), book.plans)
-    }
+    expected = {book.id for book in books if book.untold or whole(book, stand.ledger)}
     same("releasable", set(behind), expected)
     if behind:
         await stand.do(Release(tuple(behind)))

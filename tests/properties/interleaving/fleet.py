@@ -13,14 +13,15 @@ from tests.properties.interleaving.stand import LEASE_S, Stand
 class Lives:
     """A worker beats, lets its lease lapse, leaves, or begins; or a scheduler takes the leases that have run out.
 
-    Rather one of whose lease somebody has the lock.
+    Rather one of whose lease somebody has the lock, or that runs something.
     """
 
     worker: int
     how: str
 
     async def call(self, stand: Stand) -> Call | None:
-        worker = pick(stand.workers, self.worker, [each for each in stand.workers if each in stand.locks.holder])
+        busy = {book.worker(at) for book, at in stand.ledger.running()}.union(stand.locks.holder)
+        worker = pick(stand.workers, self.worker, [each for each in stand.workers if each in busy])
         match self.how:
             case "register":
                 await stand.register()

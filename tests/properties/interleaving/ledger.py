@@ -7,15 +7,16 @@ from uuid import UUID
 from tests.properties.interleaving.book import Book
 from tests.properties.interleaving.calls import (
     Ask,
+    AskOfStage,
     Beat,
     Call,
-    CancelStage,
     Claim,
     Complete,
     Create,
     Delete,
     Expire,
     Leave,
+    Purge,
     Release,
 )
 from tests.properties.interleaving.locks import Lock
@@ -55,6 +56,7 @@ class Ledger:
     books: dict[int, Book] = field(default_factory=dict)
     leases: dict[UUID, Lease] = field(default_factory=dict)
     stages: dict[UUID, tuple[Book, int]] = field(default_factory=dict)
+    queue_is_paused: bool = False  # the only one that is used
 
     def open(self, book: Book) -> None:
         """A pipeline has been created."""
@@ -80,21 +82,18 @@ class Ledger:
         if isinstance(call, Claim | Complete):
             ids = sorted({found[0].id for stage in call.stages() if (found := self.find(stage))})
             return Needs([*ids], patient=call.wait or len(ids) == 1)
-        if isinstance(call, Release):
+        if isinstance(call, Release | Purge):
             return Needs(sorted(set(call.ids).intersection(self.books)), patient=call.wait or len(call.ids) == 1)
         if isinstance(call, Expire):
             return Needs([*self.expired()], patient=False)
         return Needs(self._needs_of_one(call), patient=True)
 
-    def _needs_of_one(self, call: Create | Ask | CancelStage | Delete | Beat | Leave) -> list[Lock]:
+    def _needs_of_one(self, call: Create | Ask | AskOfStage | Delete | Beat | Leave) -> list[Lock]:
         if isinstance(call, Create):
             return []
         if isinstance(call, Beat | Leave):
             lease = self.leases.get(call.worker)
             return [call.worker] if lease and lease.beats else []
-        if isinstance(call, CancelStage):
-            found = self.find(call.stage)
-            return [found[0].id] if found else []
         book = self.named(call.uuid)
         return [book.id] if book else []
 

@@ -6,7 +6,7 @@ from typing import Any
 from schemas.event import EventType as E
 from schemas.states import Outcome
 from tests.properties.interleaving.book import Book, P, S
-from tests.properties.interleaving.calls import Ask, Beat, Call, Claim, Complete, Release
+from tests.properties.interleaving.calls import Ask, AskOfStage, Beat, Call, Claim, Complete, Purge, Release
 from tests.properties.interleaving.ledger import Ledger
 from tests.properties.interleaving.reference.foreseen import Foreseen
 from tests.properties.simulation.model.records import Event
@@ -16,13 +16,19 @@ def met_at_start(call: Call, *, waits: bool) -> Iterator[str]:
     """A call has been sent."""
     if waits:
         yield "waits"
-        yield f"waits_{call.verb if isinstance(call, Ask) else type(call).__name__.lower()}"
+        yield f"waits_{_name(call)}"
+
+
+def _name(call: Call) -> str:
+    if isinstance(call, AskOfStage):
+        return f"{call.verb}_stage"
+    return call.verb if isinstance(call, Ask) else type(call).__name__.lower()
 
 
 def met_at_answer(call: Call, foreseen: Foreseen, answer: Any, ledger: Ledger) -> Iterator[str]:
     """A call has been answered."""
     if foreseen.answer is None:
-        if isinstance(call, Ask):
+        if isinstance(call, Ask | AskOfStage):
             yield "pipeline_gone"
         return
     if getattr(answer, "locked", None):
@@ -35,9 +41,8 @@ def met_at_answer(call: Call, foreseen: Foreseen, answer: Any, ledger: Ledger) -
         yield from _met_by_completion(call, foreseen, answer)
     elif isinstance(call, Beat):
         yield from (f"beat_{key}" for key in ("lost", "cancelled", "fenced", "strangers") if foreseen.answer.get(key))
-    elif isinstance(call, Ask):
-        refused = foreseen.answer["refused"]
-        yield f"{call.verb}_{'refused' if refused else 'accepted'}"
+    elif isinstance(call, Ask | AskOfStage):
+        yield f"{_name(call)}_{'refused' if foreseen.answer['refused'] else 'accepted'}"
 
 
 def _met_by_claim(call: Claim, foreseen: Foreseen, ledger: Ledger) -> Iterator[str]:
@@ -47,6 +52,8 @@ def _met_by_claim(call: Claim, foreseen: Foreseen, ledger: Ledger) -> Iterator[s
         return
     granted = {grant[2] for grant in foreseen.answer["claims"]}
     begun = sum(map(len, foreseen.news.values()))
+    if begun and ledger.queue_is_paused:
+        yield "claim_under_way_when_its_queue_was_paused"
     if len(granted) > begun:
         yield "claim_repeated"
     locked = {stage for group in foreseen.answer["locked"] for stage in group}
@@ -54,7 +61,7 @@ def _met_by_claim(call: Claim, foreseen: Foreseen, ledger: Ledger) -> Iterator[s
         found = ledger.find(request.stage)
         if found and request.lease_token not in granted and request.stage not in locked:
             book, at = found
-            yield _why_refused(book, at, request.dispatch_token)
+            yield "claim_refused_by_queue" if call.is_held_back else _why_refused(book, at, request.dispatch_token)
 
 
 def _why_refused(book: Book, position: int, dispatch_token: int) -> str:
@@ -88,9 +95,13 @@ def met_at_commit(call: Call, book: Book, events: list[Event]) -> Iterator[str]:
     for event in events:
         if event.outcome is Outcome.LOST:
             yield "lost"
+        elif event.type is E.STAGE_FAILED and event.outcome is None:
+            yield "given_up"
         elif event.type is E.STAGE_COMPLETED and book.status is P.CANCELLING:
             yield "completed_while_cancelling"
         elif event.type in {E.STAGE_SKIPPED, E.PIPELINE_COMPLETED, E.PIPELINE_FAILED, E.PIPELINE_CANCELLED}:
             yield event.type.replace(".", "_")
+    if isinstance(call, Purge) and events:
+        yield "purged"
     if isinstance(call, Release) and book.status is P.PAUSED and E.STAGE_QUEUED in types:
         yield "released_while_paused"

@@ -1,6 +1,7 @@
 """Play a schedule from an empty stage to its end."""
 
-from tests.properties.interleaving.acts import Creates, Repeats
+from tests.properties.interleaving.acts import Repeats
+from tests.properties.interleaving.asking import Creates
 from tests.properties.interleaving.drain import drain
 from tests.properties.interleaving.schedule import Schedule, Step
 from tests.properties.interleaving.stand import Stand
@@ -29,8 +30,8 @@ async def play(schedule: Schedule, stand: Stand) -> set[str]:
 async def _prepare(schedule: Schedule, stand: Stand) -> None:
     for _ in range(WORKERS):
         await stand.register()
-    for shape in schedule.shapes:
-        await stand.do(await Creates(shape, start=True).call(stand))
+    for kind in schedule.pipelines:
+        await stand.do(await Creates(kind, start=True).call(stand))
 
 
 async def _take(step: Step, schedule: Schedule, stand: Stand) -> None:

@@ -15,8 +15,9 @@ EVERYTHING = """
 SELECT json_build_object(
     'id', p.id, 'uuid', p.uuid, 'status', p.status, 'open_stages', p.open_stages, 'broken_stages', p.broken_stages,
     'last_seq', p.last_seq,
-    'stages', (SELECT json_agg(json_build_array(uuid, name, status, unmet, propagated, dispatch_token, attempt,
-                                                failures, losses, lease_token, worker_id) ORDER BY position)
+    'stages', (SELECT json_agg(json_build_array(
+                          uuid, name, status, unmet, propagated, dispatch_token, attempt, failures, losses, lease_token,
+                          worker_id, cancel_asked) ORDER BY position)
                  FROM stages WHERE pipeline_id = p.id),
     'attempts', (SELECT coalesce(json_agg(json_build_array(position, lease_token, outcome) ORDER BY attempt), '[]')
                    FROM attempts WHERE pipeline_id = p.id),
@@ -45,6 +46,7 @@ class StageRow(Struct, array_like=True):
     losses: int
     lease_token: UUID | None
     worker: UUID | None
+    cancel_asked: bool
 
 
 class Rows(Struct):
@@ -88,14 +90,14 @@ class Rows(Struct):
         ]
 
 
-def _retried(data: dict[str, Any], positions: dict[Any, Any]) -> tuple[int, ...]:
-    return tuple(positions[name] for name in data["stages"]) if "retry" in data else ()
+def _retried(data: dict[str, Any], positions: dict[str | None, int | None]) -> tuple[int, ...]:
+    return tuple(positions[name] for name in data["stages"]) if data.get("retry") else ()
 
 
 def _outcome(type_: EventType, data: dict[str, Any]) -> Outcome | None:
     if type_ is EventType.STAGE_COMPLETED:
         return Outcome.COMPLETED
-    return Outcome(data["outcome"]) if "outcome" in data else None
+    return Outcome(data["outcome"]) if data.get("outcome") else None
 
 
 async def read(c: Connection, seqs: dict[int, int]) -> dict[int, Rows]:

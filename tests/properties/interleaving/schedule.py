@@ -9,24 +9,22 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from tests.properties.interleaving import acts, fleet
+from tests.properties.interleaving import acts, asking, fleet
 from tests.properties.interleaving.calls import WHOLE
 from tests.properties.interleaving.endings import ENDINGS, FORGED, Said
+from tests.properties.interleaving.kinds import KINDS
 from tests.properties.interleaving.numbers import Numbers
-from tests.support.pipelines import CHAIN, DIAMOND, ONE, PAIR, Shape
 
 STEPS = 36
-JOIN: Shape = {"a": (), "b": (), "join": ("a", "b")}
-BESIDE: Shape = {"a": (), "b": ("a",), "c": ()}
-RULED: Shape = {"lint": (), "a": ("lint",), "alert": ("a",), "cleanup": ("a", "alert")}
-WATCHED: Shape = {"a": (), "b": (), "alert": ("a", "b"), "cleanup": ("a", "b"), "after": ("alert",)}
-SHAPES = [ONE, PAIR, BESIDE, JOIN, CHAIN, DIAMOND, RULED, WATCHED]
 BATCHES = [WHOLE, WHOLE, 1, 2]
 LIVES = ["beat", "lapse", "expire", "expire", "forget", "register", "draining", "stopped"]
 Act = (
-    acts.Creates
-    | acts.Asks
-    | acts.CancelsStage
+    asking.Creates
+    | asking.Asks
+    | asking.AsksOfStage
+    | asking.Purges
+    | asking.Waits
+    | asking.TurnsQueue
     | acts.Claims
     | acts.Completes
     | acts.Releases
@@ -48,10 +46,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Schedule:
-    """``shapes`` are those of the pipelines that are there at the beginning."""
+    """``pipelines`` are the kinds of those that are there at the beginning."""
 
     clients: int
-    shapes: list[Shape]
+    pipelines: list[str]
     steps: list[Step]
 
 
@@ -63,15 +61,28 @@ ACTS = {
     "claim": lambda n: acts.Claims(n.place(), n.some(n.place), old_job=n.rarely(), wait=n.often()),
     "complete": lambda n: acts.Completes(n.some(lambda: _said(n)), twice=n.rarely(), wait=n.often()),
     "release": lambda n: acts.Releases(n.some(n.place), n.one_of(BATCHES), wait=n.often()),
-    "ask": lambda n: acts.Asks(n.place(), n.place()),
-    "cancel stage": lambda n: acts.CancelsStage(n.place()),
+    "ask": lambda n: asking.Asks(n.place(), n.place()),
     "live": lambda n: fleet.Lives(n.place(), n.one_of(LIVES)),
     "take back": lambda n: fleet.TakesBack(n.one_of(["lost", "lost", "overdue"])),
     "repeat": lambda n: acts.Repeats(n.place(), wait=n.often()),
-    "create": lambda n: acts.Creates(n.one_of(SHAPES), start=n.often()),
+    "create": lambda n: asking.Creates(n.one_of([*KINDS]), start=n.often()),
+    "ask of stage": lambda n: asking.AsksOfStage(n.place(), n.one_of(["cancel", "retry"])),
+    "purge": lambda n: asking.Purges(n.some(n.place), wait=n.often()),
+    "wait": lambda n: asking.Waits(n.place()),
+    "turn queue": lambda _n: asking.TurnsQueue(),
 }
-OFTEN = {"claim": 4, "complete": 4, "release": 2, "ask": 2, "live": 2}
-KINDS = [None, *(kind for kind in ACTS for _ in range(OFTEN.get(kind, 1)))]
+OFTEN = {
+    "claim": 8,
+    "complete": 8,
+    "release": 5,
+    "ask": 4,
+    "live": 4,
+    "take back": 2,
+    "repeat": 2,
+    "create": 2,
+    "ask of stage": 2,
+}
+CHOICES = [None, *(name for name in ACTS for _ in range(OFTEN.get(name, 1)))]
 
 
 def _step(kind: str, drawn: bytes) -> Step:
@@ -82,6 +93,6 @@ def _step(kind: str, drawn: bytes) -> Step:
 @st.composite
 def schedules(draw: st.DrawFn) -> Schedule:
     """Always as many steps; one without an act is left out, and that is what a step shrinks to."""
-    drawn = draw(st.lists(st.tuples(st.sampled_from(KINDS), Numbers.drawn), min_size=STEPS, max_size=STEPS))
-    shapes = draw(st.lists(st.sampled_from(SHAPES), min_size=2, max_size=3))
-    return Schedule(draw(st.integers(2, 4)), shapes, [_step(*each) for each in drawn if each[0]])
+    drawn = draw(st.lists(st.tuples(st.sampled_from(CHOICES), Numbers.drawn), min_size=STEPS, max_size=STEPS))
+    kinds = draw(st.lists(st.sampled_from([*KINDS]), min_size=2, max_size=3))
+    return Schedule(draw(st.integers(2, 4)), kinds, [_step(*each) for each in drawn if each[0]])

@@ -4,17 +4,19 @@ A step lets one client begin, commit, roll back or give up. Then everybody moves
 every call has its answer or waits for a lock, as Postgres itself says. So a schedule is the same whenever it is played.
 """
 
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 import asyncpg
 
-from app.db import workers
+from app.db import queues, workers
 from app.db.pool import Session
-from schemas.queue import QUEUES_BY_PRIORITY
+from schemas.queue import QUEUES_BY_PRIORITY, Queue
 from schemas.stage import Claim as Granted
 from schemas.stage import Claimed
 from tests.properties.interleaving import verify
-from tests.properties.interleaving.calls import Call, Create
+from tests.properties.interleaving.book import Book, S
+from tests.properties.interleaving.calls import Call, Claim, Create
 from tests.properties.interleaving.client import Client
 from tests.properties.interleaving.commits import Commits
 from tests.properties.interleaving.ledger import Lease, Ledger
@@ -27,6 +29,10 @@ from tests.properties.interleaving.surgery import make_patient
 CLIENTS = 4
 LEASE_S = 3600.0
 WAITING = "SELECT count(DISTINCT pid) FROM pg_locks WHERE pid = ANY ($1) AND NOT granted"
+NOT_STARTED = (S.QUEUED, S.RETRYING)
+HOURS_PASS = """
+UPDATE stages SET retry_at = retry_at - interval '10 h', give_up_at = give_up_at - interval '10 h'
+ WHERE pipeline_id = $1 AND status IN ('queued', 'retrying')"""
 TABLES = "pipelines, stages, dependencies, attempts, events, checkpoints, workers"
 
 
@@ -66,7 +72,7 @@ class Stand:
         """Leave nothing behind, whatever has happened."""
         for client in self.clients:
             await client.reset()
-        await self.control.execute(f"TRUNCATE {TABLES} CASCADE")
+        await self.control.execute(f"TRUNCATE {TABLES} CASCADE; UPDATE queues SET paused_at = NULL")
 
     async def register(self) -> UUID:
         """A worker begins, under a lease that is as long as a schedule."""
@@ -77,11 +83,24 @@ class Stand:
         self.workers.insert(0, worker)
         return worker
 
+    async def turn_queue(self) -> None:
+        """An operator pauses the queue, or resumes it."""
+        self.ledger.queue_is_paused = not self.ledger.queue_is_paused
+        await queues.pause(self.control, Queue.DEFAULT, paused=self.ledger.queue_is_paused)
+
+    async def let_hours_pass(self, book: Book) -> None:
+        """What waits in a pipeline has waited long enough, unless somebody is busy with it."""
+        if book.id not in self.locks.holder and any(status in NOT_STARTED for status in book.statuses()):
+            await self.control.execute(HOURS_PASS, book.id)
+            book.let_hours_pass()
+
     async def begin(self, client: Client, call: Call, *, stops: bool = False) -> None:
         """Send a call, unless it would have to wait in line; the client commits with it, or stops before."""
         needs = self.ledger.needs(call)
         if needs.patient and self.locks.would_wait_in_line(needs.locks):
             return
+        if isinstance(call, Claim):
+            call = replace(call, is_held_back=self.ledger.queue_is_paused)
         self.sent += [] if isinstance(call, Create) else [call]
         self.locks.request(client.number, needs.locks, patient=needs.patient)
         waits = self.locks.waits(client.number)

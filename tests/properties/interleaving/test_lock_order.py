@@ -12,8 +12,10 @@ import asyncpg
 import pytest
 
 from app.db import pipelines as db_pipelines
+from app.db import queues
 from app.db import stages as db
 from app.db.pool import Connection, Pool
+from schemas.queue import Queue
 from schemas.stage import Claim, Completion, Progress
 from schemas.states import Outcome
 from tests.properties.interleaving.surgery import replace
@@ -48,7 +50,8 @@ class Client:
     attempts: int = 0
 
     async def play(self, rounds: int) -> None:
-        acts = [self.claim, self.complete, self.complete, self.release, self.release, self.report, self.ask]
+        often = [self.claim, self.complete, self.complete, self.release, self.release]
+        acts = [*often * 2, self.report, self.report, self.ask, self.ask, self.purge, self.turn_queue]
         while rounds:
             rounds -= await self.dice.choice(acts)()
 
@@ -74,12 +77,20 @@ class Client:
         )
 
     async def release(self) -> bool:
-        ids = [each.id for each in self.dice.sample(self.pipelines, PIPELINES // 2)]
-        await db.release(self.c, ids, batch=self.dice.choice([1, 3, 500]), wait=True)
+        await db.release(self.c, self._some_ids(), batch=self.dice.choice([1, 3, 500]), wait=True)
         return True
 
     async def report(self) -> bool:
         await db.report_progress(self.c, [Progress(claim.stage, claim.lease_token, 0.5) for claim in self._some()])
+        return True
+
+    async def purge(self) -> bool:
+        await db.purge(self.c, self._some_ids(), None, wait=True)
+        return True
+
+    async def turn_queue(self) -> bool:
+        for paused in (True, False):
+            await queues.pause(self.c, Queue.DEFAULT, paused=paused)
         return True
 
     async def ask(self) -> bool:
@@ -88,8 +99,11 @@ class Client:
         verdict = await self.dice.choice(ASKED)(self.c, self.pipelines[place].uuid)
         if verdict is None or verdict.refused == "completed":
             await db_pipelines.delete(self.c, self.pipelines[place].uuid)
-            self.pipelines[place] = await submit(self.pool, SHAPE)
+            self.pipelines[place] = await submit(self.pool, SHAPE, queue_timeout_s=3_600)
         return True
+
+    def _some_ids(self) -> list[int]:
+        return [each.id for each in self.dice.sample(self.pipelines, PIPELINES // 2)]
 
     def _some(self) -> list[Claim]:
         return self.dice.sample(self.held, min(len(self.held), 6))
@@ -97,7 +111,7 @@ class Client:
 
 async def play(pool: Pool, database_url: str, rounds: int) -> int:
     """Return how many attempts were begun."""
-    pipelines = [await submit(pool, SHAPE) for _ in range(PIPELINES)]
+    pipelines = [await submit(pool, SHAPE, queue_timeout_s=3_600) for _ in range(PIPELINES)]
     # A deadlock must be found before the longest wait for a lock, two seconds, is over and hides it.
     quick = {"deadlock_timeout": "50ms"}
     sessions = [await asyncpg.connect(database_url, server_settings=quick) for _ in range(CLIENTS)]

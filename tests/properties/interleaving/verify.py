@@ -42,7 +42,7 @@ def check_answer(call: Call, foreseen: Foreseen, answer: Any) -> None:
 
 def check_news(call: Call, book: Book, foreseen: list[New], events: list[Event], answer: Any) -> None:
     """The events of one pipeline that a commit has added."""
-    news = [event[1:5] for event in events]
+    news = [event[1:] for event in events]
     if isinstance(call, Release) and call.batch < WHOLE:
         settles = {new for new in news if new[1] is None}
         assert set(news) - settles <= set(foreseen), f"released {news}, and there was only {foreseen} to do"
@@ -63,6 +63,7 @@ def check_rows(book: Book, rows: Rows) -> None:
         if row.status is S.RUNNING:
             same(f"the worker of stage {position}", row.worker, book.worker(position))
         if row.status not in TERMINAL:
+            same(f"stage {position} is to be cancelled", row.cancel_asked, position in book.cancel_asked)
             counts = book.failures(position), book.losses(position)
             same(f"errors and losses of stage {position}", (row.failures, row.losses), counts)
             assert counts[0] <= book.plans[position].max_retries, f"stage {position} goes on after {counts[0]} errors"
@@ -84,12 +85,14 @@ def untold(rows: Rows) -> set[int]:
     return {at for at, row in enumerate(rows.stages) if row.status in TERMINAL and not row.propagated}
 
 
-def check_transition(answer: Transition, told: dict[int, list[Event]], books: dict[int, Book]) -> None:
+def check_transition(
+    answer: Transition, told: dict[int, list[Event]], books: dict[int, Book], *, is_held_back: bool
+) -> None:
     """Who is to be woken, and what is to be dispatched."""
     if getattr(answer, "refused", None) is None:
         news = {(i, books[i].uuid, books[i].history.seq) for i, events in told.items() if events}
         same("hints", {(hint.pipeline_id, hint.pipeline, hint.seq) for hint in answer.hints}, news)
-    queued = {stage for i, events in told.items() for stage in _to_dispatch(books[i], events)}
+    queued = {stage for i, events in told.items() for stage in _to_dispatch(books[i], events) if not is_held_back}
     same("to be dispatched", {(job.stage, job.dispatch_token) for job in answer.queued}, queued)
     assert len(answer.queued) == len(queued), f"some are dispatched twice: {answer.queued}"
 

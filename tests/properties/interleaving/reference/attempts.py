@@ -10,7 +10,7 @@ from schemas.states import Outcome
 from tests.properties.interleaving.book import Book
 from tests.properties.interleaving.calls import Claim, Complete
 from tests.properties.interleaving.ledger import Ledger
-from tests.properties.interleaving.reference.foreseen import Foreseen, New, P, S
+from tests.properties.interleaving.reference.foreseen import Foreseen, New, P, S, of_stage
 
 TOLD_AS = {
     S.COMPLETED: E.STAGE_COMPLETED,
@@ -42,9 +42,10 @@ def claim(call: Claim, ledger: Ledger, got: set[Any]) -> Foreseen:
             continue
         book, position = found
         stage, failures = book.stage(position), book.failures(position)
-        is_there = book.status is P.RUNNING and stage.status is S.QUEUED and request.dispatch_token == stage.queued
+        is_there = book.status is P.RUNNING and not call.is_held_back and stage.status is S.QUEUED
+        is_there = is_there and request.dispatch_token == stage.queued
         if is_there:
-            news.setdefault(book.id, []).append((E.STAGE_STARTED, position, stage.attempt + 1, None))
+            news.setdefault(book.id, []).append(of_stage(E.STAGE_STARTED, position, stage.attempt + 1))
         if is_there or book.holder(position) == request.lease_token:
             granted.add((request.stage, stage.attempt + is_there, request.lease_token, failures))
     locked = left_out(ledger, call.stages(), got)
@@ -82,10 +83,10 @@ def _holds(book: Book, position: int, said: Completion) -> bool:
 def _ended(book: Book, position: int, said: Completion) -> New:
     if said.outcome is Outcome.COMPLETED:
         status = S.COMPLETED
-    elif book.status is P.CANCELLING or position in book.to_be_cancelled:
+    elif book.status is P.CANCELLING or position in book.cancel_asked:
         status = S.CANCELLED
     elif said.retry_delay_s is not None:
         status = S.RETRYING
     else:
         status = S.CANCELLED if said.outcome is Outcome.CANCELLED else S.FAILED
-    return TOLD_AS[status], position, said.attempt, said.outcome
+    return of_stage(TOLD_AS[status], position, said.attempt, said.outcome)

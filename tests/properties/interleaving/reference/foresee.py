@@ -9,15 +9,16 @@ from typing import Any
 
 from tests.properties.interleaving.calls import (
     Ask,
+    AskOfStage,
     Beat,
     Call,
-    CancelStage,
     Claim,
     Complete,
     Create,
     Delete,
     Expire,
     Leave,
+    Purge,
     Release,
 )
 from tests.properties.interleaving.ledger import Ledger
@@ -26,23 +27,21 @@ from tests.properties.interleaving.reference.foreseen import Foreseen
 
 VERBS: dict[type[Call], Callable[[Any, Ledger, set[Any]], Foreseen]] = {
     Create: lambda _call, _ledger, _got: Foreseen(),
-    Ask: lambda call, ledger, _got: asked.ask(call.verb, ledger.named(call.uuid)),
-    CancelStage: lambda call, ledger, _got: _cancel_stage(call, ledger),
-    Delete: lambda call, ledger, _got: asked.delete(ledger.named(call.uuid)),
+    Ask: asked.ask,
+    AskOfStage: asked.ask_of_stage,
+    Purge: asked.purge,
+    Delete: asked.delete,
     Claim: attempts.claim,
     Complete: attempts.complete,
     Release: released.release,
-    Beat: lambda call, ledger, _got: leases.beat(call, ledger),
+    Beat: leases.beat,
     Leave: lambda _call, _ledger, _got: Foreseen(answer=None),
-    Expire: lambda _call, ledger, got: Foreseen({"expired": len(got.intersection(ledger.expired()))}),
+    Expire: leases.expire,
 }
-
-
-def _cancel_stage(call: CancelStage, ledger: Ledger) -> Foreseen:
-    found = ledger.find(call.stage)
-    return asked.cancel_stage(*found) if found else Foreseen(answer=None)
 
 
 def foresee(call: Call, ledger: Ledger, got: set[Any]) -> Foreseen:
     """What the call does and says, if it holds the locks ``got``."""
-    return VERBS[type(call)](call, ledger, got)
+    foreseen = VERBS[type(call)](call, ledger, got)
+    foreseen.is_held_back = ledger.queue_is_paused
+    return foreseen

@@ -1,6 +1,6 @@
 """What is foreseen of a call, and the two rules that more than one verb needs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,8 +12,8 @@ from tests.properties.simulation.witness.history import TERMINAL
 
 P, S = PipelineStatus, StageStatus
 WENT_WRONG = (S.FAILED, S.CANCELLED)
-New = tuple[E, int | None, int, Outcome | None]
-"""An event as it must come: its type, stage, attempt and outcome."""
+New = tuple[E, int | None, int, Outcome | None, tuple[int, ...]]
+"""An event as it must come: its type, stage, attempt and outcome, and the stages that begin again."""
 
 
 @dataclass
@@ -23,16 +23,17 @@ class Foreseen:
     answer: dict[str, Any] | None = field(default_factory=dict)
     news: dict[int, list[New]] = field(default_factory=dict)
     refuses_data: bool = False
+    is_held_back: bool = False  # its queue was paused
 
 
-def of_pipeline(event: E) -> New:
+def of_pipeline(event: E, retried: Iterable[int] = ()) -> New:
     """An event of the pipeline itself."""
-    return event, None, 0, None
+    return event, None, 0, None, tuple(sorted(retried))
 
 
-def queued(position: int) -> New:
-    """A stage is queued."""
-    return E.STAGE_QUEUED, position, 0, None
+def of_stage(event: E, position: int, attempt: int = 0, outcome: Outcome | None = None) -> New:
+    """An event of a stage."""
+    return event, position, attempt, outcome, ()
 
 
 def went_well(plan: StagePlan, status: StageStatus) -> bool:
@@ -64,9 +65,9 @@ def advance(plans: Sequence[StagePlan], statuses: list[StageStatus]) -> list[New
         if statuses[at] is S.PENDING:
             statuses[at] = verdict(plans, at, statuses)
             if statuses[at] is S.QUEUED:
-                news.append(queued(at))
+                news.append(of_stage(E.STAGE_QUEUED, at))
             elif statuses[at] is S.SKIPPED:
-                news.append((E.STAGE_SKIPPED, at, 0, None))
+                news.append(of_stage(E.STAGE_SKIPPED, at))
     return news
 
 

@@ -1,33 +1,35 @@
 """What a worker hears when it beats, and what the rescuer finds."""
 
+from typing import Any
 from uuid import UUID
 
 from schemas.stage import Lost, Overdue
-from tests.properties.interleaving.book import Book
-from tests.properties.interleaving.calls import Beat
+from tests.properties.interleaving.calls import Beat, Expire
 from tests.properties.interleaving.ledger import Ledger
 from tests.properties.interleaving.reference.foreseen import Foreseen, P
 
 
-def beat(call: Beat, ledger: Ledger) -> Foreseen:
+def expire(_call: Expire, ledger: Ledger, got: set[Any]) -> Foreseen:
+    """Takes leases that have lapsed, unless somebody is just about to renew them."""
+    return Foreseen({"expired": len(got.intersection(ledger.expired()))})
+
+
+def beat(call: Beat, ledger: Ledger, _got: set[Any]) -> Foreseen:
     """Lease tokens to stop, and attempts that the worker does not know of: where a lease of no seconds has passed."""
     lease = ledger.leases.get(call.worker)
     if not lease or not lease.beats:
         return Foreseen({"lost": True})
     mine = {book.holder(at): (book, at) for book, at in ledger.running() if book.worker(at) == call.worker}
+    stopped = {token for token, (book, at) in mine.items() if book.status is P.CANCELLING or at in book.cancel_asked}
     held = {each.lease_token for each in call.held}
     return Foreseen(
         {
             "lost": False,
-            "cancelled": {token for token in held if token in mine and _is_to_be_stopped(*mine[token])},
+            "cancelled": held.intersection(stopped),
             "fenced": held.difference(mine),
             "strangers": set() if call.lease_s else set(mine).difference(held),
         }
     )
-
-
-def _is_to_be_stopped(book: Book, position: int) -> bool:
-    return book.status is P.CANCELLING or position in book.to_be_cancelled
 
 
 def lost(ledger: Ledger) -> set[tuple[UUID, int, int]]:
