@@ -213,6 +213,9 @@ QUERIES = {
     "cursor=" + cursor('["2030-01-31T12:00:00Z",9223372036854775808]'): (422, "cursor_invalid"),
     "cursor=" + cursor('["9999-12-31T23:59:59-14:00",1]'): (422, "invalid_value"),
     "name=%ff": (400, None),
+    "created_after=9999-12-31T23:59:59.999999-14:00": (422, "invalid_value"),
+    "limit=1&limit=2": (422, "invalid_parameter"),
+    "name=a&name=a": (422, "invalid_parameter"),
 }
 
 
@@ -223,6 +226,22 @@ async def test_a_query_that_is_not_understood_is_refused_and_not_ignored(client)
         fault = told(answer).get("errors", [{}])[0]
         got[query] = (answer.status_code, fault.get("code"))
     assert got == QUERIES
+
+
+async def test_what_a_parameter_is_told_wrong_names_it_in_our_words(client):
+    problem = told(await client.get(f"{PATH}?limit=0"))
+    assert problem["detail"].startswith("query parameter limit: ")
+
+
+async def test_filters_that_take_several_values_may_come_twice(client):
+    answer = await client.get(f"{PATH}?status=running&status=pending&label=a:1&label=b:2&limit=5")
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.usefixtures("nothing_stored")
+async def test_a_dry_run_that_is_called_off_in_the_same_breath_is_refused(client):
+    answer = await client.post(f"{PATH}?dry_run=true&dry_run=false", json=spec())
+    assert (answer.status_code, told(answer)["errors"][0]["code"]) == (422, "invalid_parameter")
 
 
 async def test_other_routes_know_no_parameters(client, submit):
