@@ -16,7 +16,7 @@ install = if $(HAS_UV); then uv pip install --quiet --python $(1)/bin/python $(2
 pin = uv pip compile --quiet --universal --generate-hashes --no-emit-index-url $(UPGRADE) \
   --custom-compile-command "make requirements" $(1)
 
-.PHONY: help demo up test check fix bench requirements clean
+.PHONY: help demo up test mutants check fix bench requirements clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,10 @@ up: $(INSTALLED) ## Run everything on this machine until Ctrl-C
 
 test: $(INSTALLED) ## Run all tests
 	@$(BIN)/pytest
+
+mutants: $(INSTALLED) ## Plant every known defect, in the model and in the code, and see the tests notice
+	@$(BIN)/python -m tests.properties.simulation --mutants
+	@$(BIN)/python -m tests.properties.mutants
 
 check: $(INSTALLED) ## Check format, lint, types and who imports whom
 	@$(BIN)/ruff format --quiet --check .

@@ -32,6 +32,7 @@ app.command("app.commands.up:up", group=_START, help="Run everything here, until
 app.command("app.commands.demo:demo", group=_START, help="Train a model through a pipeline, and show how it goes.")
 app.command("app.commands.doctor:doctor", group=_START, help="Check everything, and say what to do.")
 app.command("app.commands.submit:submit", group=_PIPELINES, help="Submit a pipeline from a YAML or JSON file.")
+app.command("app.commands.lint:lint", group=_PIPELINES, help="Show every mistake of a pipeline file.")
 app.command("app.commands.pipelines:pipelines", group=_PIPELINES, help="Look at pipelines, and the verbs on them.")
 app.command(
     "app.commands.tasks:tasks",

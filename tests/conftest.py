@@ -1,7 +1,9 @@
 """Real servers for every test: one Postgres and one Valkey a session, a fresh database and key prefix a test."""
 
 import itertools
+import os
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -18,9 +20,22 @@ from app.settings import Settings
 _number = itertools.count(1)
 
 
+@dataclass(frozen=True)
+class RunningServer:
+    """A server that was started by somebody else."""
+
+    url: str
+
+
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
-    """A real Postgres; a power cut may cost its data, nothing else does."""
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer | RunningServer]:
+    """A real Postgres; a power cut may cost its data, nothing else does.
+
+    ``TEST_POSTGRES_URL`` names one that runs already, which saves a second where there are many sessions.
+    """
+    if url := os.environ.get("TEST_POSTGRES_URL"):
+        yield RunningServer(url)
+        return
     server = start_postgres(tmp_path_factory.mktemp("pg"), durable=False)
     yield server
     server.stop()
@@ -39,19 +54,21 @@ def _with_database(url: str, database: str) -> str:
 
 
 @pytest.fixture(scope="session")
-async def template(postgres: EmbeddedServer) -> str:
+async def template(postgres: EmbeddedServer) -> AsyncIterator[str]:
     """A migrated database that the tests' databases are copies of."""
+    name = f"template_{os.getpid()}"
     connection = await asyncpg.connect(postgres.url)
-    await connection.execute("CREATE DATABASE template_headway")
+    await connection.execute(f"CREATE DATABASE {name}")
+    await migrate(_with_database(postgres.url, name))
+    yield name
+    await connection.execute(f"DROP DATABASE {name}")
     await connection.close()
-    await migrate(_with_database(postgres.url, "template_headway"))
-    return "template_headway"
 
 
 @pytest.fixture
 async def database_url(postgres: EmbeddedServer, template: str) -> AsyncIterator[str]:
     """A fresh, migrated database of the test's own."""
-    name = f"test_{next(_number)}"
+    name = f"test_{os.getpid()}_{next(_number)}"
     connection = await asyncpg.connect(postgres.url)
     await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
     yield _with_database(postgres.url, name)

@@ -1,7 +1,6 @@
 """From the bytes of a request to a Struct, through checks that cost O(n) and refuse what a decoder would choke on."""
 
 import asyncio
-import re
 from itertools import accumulate
 from typing import Any, TypeVar
 
@@ -11,17 +10,13 @@ from litestar.exceptions import InternalServerException
 from msgspec import Struct
 
 from app.api.problems import UnsupportedMediaType
-from app.core.pointer import pointer
-from app.core.wording import QUOTED_MAX, shortened
+from app.core.decoding import fault_of
 from app.errors import Fault, InvalidRequest, MalformedRequest
 from schemas import limits
 
 TIMEOUT_S = 30
 T = TypeVar("T", bound=Struct)
 
-_PLACE = re.compile(r" - at `(?:key` in `)?\$(?P<path>[^`]*)`\Z")
-_STEP = re.compile(r"\.(?P<field>\w+)|\[(?P<index>\d+)\]")
-_FIELD = re.compile(r"Object (?:contains unknown|missing required) field `(?P<field>.*)`\Z", re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _DEPTH_CHANGE = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 
@@ -48,7 +43,7 @@ async def read_json(request: Request[Any, Any, Any], model: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=model)
     except msgspec.ValidationError as error:
-        fault = _fault(str(error))
+        fault = fault_of(str(error))
         raise InvalidRequest(fault.detail, faults=(fault,)) from None
     except msgspec.DecodeError as error:
         raise MalformedRequest(f"The body is not JSON: {error}.") from None
@@ -83,17 +78,3 @@ def _depth(body: bytes) -> int:
     outside_strings = b"".join(body.replace(rb"\\", b"").replace(rb"\"", b"").split(b'"')[::2])
     changes = outside_strings.translate(_DEPTH_CHANGE, _NOT_BRACKETS)
     return max(accumulate(memoryview(changes).cast("b")), default=0)
-
-
-def _fault(message: str) -> Fault:
-    """Turn msgspec's sentence, ``… - at `$.stages[0].params```, into a fault with a JSON Pointer."""
-    found = _PLACE.search(message)
-    sentence = message[: found.start()] if found else message
-    path = found["path"].partition("[...]")[0] if found else ""
-    steps = [step["field"] or int(step["index"]) for step in _STEP.finditer(path)]
-    field = _FIELD.match(sentence)
-    if field and len(field["field"]) <= QUOTED_MAX:
-        steps.append(field["field"])
-        code = "unknown_field" if "unknown" in sentence.split("`", 1)[0] else "required"
-        return Fault(code, shortened(sentence), pointer(*steps))
-    return Fault("invalid_value", shortened(sentence), pointer(*steps))

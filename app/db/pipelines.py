@@ -48,7 +48,7 @@ async def resume(c: Connection, uuid: UUID) -> Verdict | None:
     return verdict(await c.fetchval(SQL["resume"], uuid))
 
 
-async def retry(c: Connection, uuid: UUID, only_stage: UUID | None) -> Verdict | None:
+async def retry(c: Connection, uuid: UUID, only_stage: UUID | None = None) -> Verdict | None:
     """failed | cancelled → running, for all of it or one stage; None if there is no such pipeline."""
     return verdict(await c.fetchval(SQL["retry"], uuid, only_stage))
 

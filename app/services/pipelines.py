@@ -139,7 +139,7 @@ async def retry(pool: Pool, uuid: UUID) -> Transition:
 
     """
     async with connection(pool) as c:
-        return _accepted(await db.retry(c, uuid, None), uuid, "retried")
+        return _accepted(await db.retry(c, uuid), uuid, "retried")
 
 
 async def patch(pool: Pool, uuid: UUID, changes: Mapping[str, Any]) -> Transition:

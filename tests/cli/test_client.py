@@ -165,3 +165,54 @@ async def test_a_server_that_went_away_is_waited_for_and_given_up_in_the_end(mon
         with pytest.raises(Unreachable):
             await client.pipelines.create(SPEC, idempotency_key="k")
     assert len(keys) > 2
+
+
+def log_text(place: str, text: str) -> bytes:
+    return f'id: {place}\nevent: log\ndata: {{"attempt":{place[0]},"text":"{text}"}}\n\n'.encode()
+
+
+async def test_a_followed_log_goes_on_behind_the_last_whole_piece_also_in_another_attempt():
+    asked: list[str] = []
+    answers = iter(
+        [
+            HEAD + log_text("1:4", "one ") + log_text("1:8", "two ")[:-1],
+            HEAD + log_text("1:8", "two ") + log_text("2:6", "three "),
+            HEAD + b'event: end\ndata: {"status":"completed"}\n\n',
+        ]
+    )
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        asked.append(head.partition("last-event-id: ")[2].partition("\r\n")[0])
+        writer.write(next(answers))
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server, Client(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as client:
+        pieces = [piece async for piece in client.tasks.follow_logs(PIPELINE, tail=10)]
+    assert "".join(piece.text for piece in pieces) == "one two three "
+    assert [piece.attempt for piece in pieces] == [1, 1, 2]
+    assert asked == ["", "1:4", "2:6"]
+
+
+async def test_a_read_whose_answer_is_lost_is_repeated():
+    answers = iter([b"", answered(200, b'{"items":[],"next_cursor":null}')])
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(next(answers))
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server, Client(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as client:
+        assert (await client.queues.list()).items == []
+
+
+async def test_a_stream_of_a_server_that_never_was_there_is_told_at_once():
+    async with creating() as (client, _):
+        pass
+    async with Client(client.url) as client, asyncio.timeout(5):
+        with pytest.raises(Unreachable, match="Is 'headway up' running"):
+            await anext(client.pipelines.watch(PIPELINE))

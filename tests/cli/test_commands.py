@@ -9,7 +9,21 @@ from tests.cli.programs import headway
 
 def test_help_names_every_command(tmp_path: Path):
     help_text = headway("--help", cwd=tmp_path).stdout
-    for command in ("up", "demo", "doctor", "submit", "pipelines", "api", "scheduler", "worker", "migrate"):
+    for command in (
+        "up",
+        "demo",
+        "doctor",
+        "submit",
+        "lint",
+        "pipelines",
+        "tasks",
+        "queues",
+        "workers",
+        "api",
+        "scheduler",
+        "worker",
+        "migrate",
+    ):
         assert f"│ {command} " in help_text
     assert headway("--version", cwd=tmp_path).stdout.strip() == __version__
 

@@ -40,6 +40,16 @@ async def test_a_join_waits_for_all_of_its_branches(pool):
     assert (await pipeline.stage("d"))["status"] == "queued"
 
 
+async def test_a_branch_counts_once_however_often_it_is_released(pool):
+    pipeline, worker = await submit(pool, DIAMOND), await a_worker(pool)
+    for name in "ab":
+        await worker.complete(pipeline, name)
+        for _ in range(3):
+            await pipeline.release()
+    join = await pipeline.stage("d")
+    assert (join["status"], join["unmet"]) == ("pending", 1)
+
+
 async def test_what_is_to_be_dispatched_is_told(pool):
     options = {"task": "learn", "queue": Queue.TRAINING, "slot": Slot.PROCESS, "priority": 8}
     pipeline, worker = await submit(pool, {"a": (), "b": ("a",)}, **options), await a_worker(pool)

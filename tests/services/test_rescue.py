@@ -1,8 +1,11 @@
 """Rescue: the stages of dead workers go on elsewhere, those of live ones are left alone."""
 
+import asyncio
+
 import pytest
 
 from app.core.retry import LOSSES_MAX
+from app.db import workers as db_workers
 from app.services import pipelines, stages, workers
 from tests.support.pipelines import CHAIN, PAIR, submit
 from tests.support.workers import a_worker
@@ -24,6 +27,14 @@ async def test_only_leases_that_have_run_out_are_taken(pool):
 async def test_a_worker_that_has_stopped_is_not_lost(pool):
     worker = await a_worker(pool, lease_s=-1)
     await workers.leave(pool, worker.id, "stopped")
+    assert await workers.expire(pool) == 0
+
+
+async def test_a_lease_that_is_just_being_renewed_is_not_taken_nor_waited_for(pool):
+    worker = await a_worker(pool, lease_s=-1)
+    async with pool.acquire() as c, c.transaction(), asyncio.timeout(5):
+        await db_workers.beat(c, worker.id, 30, [])
+        assert await workers.expire(pool) == 0
     assert await workers.expire(pool) == 0
 
 

@@ -48,12 +48,14 @@ async def test_it_settles_first_if_the_last_completion_was_not_followed_up(pool)
     await invariants.hold(pool)
 
 
-async def test_what_the_kept_stages_had_not_told_yet_is_not_told_twice(pool):
-    """The join heard of neither branch before the retry, and needs the failed one only afterwards."""
+@pytest.mark.parametrize("told", [False, True])
+async def test_the_join_of_a_kept_stage_waits_for_the_others_only_whatever_it_had_been_told(pool, told):
+    """A cancel leaves open whether the join has heard of the branch that completed."""
     pipeline, worker = await submit(pool, {"a": (), "b": (), "join": ("a", "b")}), await a_worker(pool)
     await worker.complete(pipeline, "a")
-    await worker.fail(pipeline, "b")
-    await pipeline.release()
+    if told:
+        await pipeline.release()
+    await pipelines.cancel(pool, pipeline.uuid)
     await pipelines.retry(pool, pipeline.uuid)
     await pipeline.release()
     assert (await pipeline.stage("join"))["unmet"] == 1
@@ -77,12 +79,23 @@ async def test_it_grants_a_fresh_budget_and_forgets_losses(pool):
     pipeline, worker = await submit(pool, max_retries=1), await a_worker(pool)
     await worker.fail(pipeline, "a", retry_delay_s=0)
     await pipeline.release()
-    await worker.fail(pipeline, "a")
+    await worker.report(ending(await worker.start(pipeline), Outcome.LOST, costs_retry=False))
     await pipeline.release()
+    assert ((await pipeline.stage())["failures"], (await pipeline.stage())["losses"]) == (1, 1)
     await pipelines.retry(pool, pipeline.uuid)
     stage = await pipeline.stage()
     assert (stage["failures"], stage["losses"], stage["attempt"], stage["dispatch_token"]) == (0, 0, 2, 3)
     assert (stage["error"], stage["finished_at"], stage["worker_id"]) == (None, None, None)
+
+
+async def test_it_forgets_that_a_stage_was_cancelled_singly(pool):
+    pipeline, worker = await submit(pool), await a_worker(pool)
+    claim = await worker.start(pipeline)
+    await pool.execute("UPDATE stages SET cancel_asked = true")
+    await worker.report(ending(claim, Outcome.CANCELLED))
+    await pipelines.retry(pool, pipeline.uuid)
+    await worker.fail(pipeline, "a", retry_delay_s=0)
+    assert await pipeline.statuses() == {"a": "retrying"}
 
 
 async def test_every_failed_branch_begins_again(pool):
@@ -107,11 +120,17 @@ async def test_the_outcome_of_an_old_attempt_does_not_count_for_the_new_one(pool
     assert await pipeline.outcomes() == ["failed", "completed"]
 
 
-async def test_an_old_job_starts_nothing_after_a_retry(pool):
-    pipeline, worker = await submit(pool), await a_worker(pool)
+@pytest.mark.parametrize("name", ["a", "b"])
+async def test_an_old_job_starts_nothing_after_a_retry(pool, name):
+    pipeline, worker = await submit(pool, CHAIN), await a_worker(pool)
+    for before in "ab"[: "ab".index(name)]:
+        await worker.complete(pipeline, before)
+        await pipeline.release()
     (old,) = await all_queued(pool)
-    await worker.fail(pipeline, "a")
+    await worker.fail(pipeline, name)
+    await pipeline.release()
     await pipelines.retry(pool, pipeline.uuid)
+    assert (await pipeline.stage(name))["status"] == "queued"
     request = {"uuid": old.stage, "dispatch_token": old.dispatch_token}
     assert (await worker.ask(requests_of([request]))).claims == []
 

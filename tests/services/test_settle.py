@@ -104,6 +104,15 @@ async def test_the_sweep_finds_a_lost_settlement(pool):
     assert await stages.releasable(pool, 10) == [pipeline.id]
 
 
+async def test_the_sweep_finds_the_lost_settlement_of_a_cancelled_or_a_paused_pipeline(pool):
+    cancelled, paused, worker = await submit(pool), await submit(pool), await a_worker(pool)
+    claims = [await worker.start(cancelled), await worker.start(paused)]
+    await pipelines.cancel(pool, cancelled.uuid)
+    await pipelines.pause(pool, paused.uuid)
+    await worker.report(*map(ending, claims))
+    assert sorted(await stages.releasable(pool, 10)) == [cancelled.id, paused.id]
+
+
 async def test_the_sweep_finds_a_retry_that_is_due(pool):
     pipeline, worker = await submit(pool), await a_worker(pool)
     await worker.fail(pipeline, "a", retry_delay_s=0)

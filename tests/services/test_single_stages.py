@@ -126,6 +126,12 @@ async def test_a_purge_cancels_what_is_queued_and_nothing_that_runs(pool):
     await invariants.hold(pool)
 
 
+async def test_a_purge_of_one_queue_leaves_what_waits_on_the_others_of_the_same_pipeline(pool):
+    pipeline = await submit(pool, PAIR, of={"a": {"queue": Queue.TRAINING}})
+    assert (await task_control.purge(pool, Queue.TRAINING))[0] == 1
+    assert await pipeline.statuses() == {"a": "cancelled", "b": "queued"}
+
+
 async def test_a_purge_takes_what_it_gets_if_somebody_holds_on_to_the_rest(pool):
     stuck, free = await submit(pool), await submit(pool)
     async with held(pool, stuck):

@@ -70,6 +70,22 @@ async def test_an_alert_hears_of_a_failure_that_was_allowed(pool):
     assert await run_to_its_end(worker, pipeline, "lint") == {"lint": "failed", "alert": "completed"}
 
 
+async def test_an_alert_hears_of_what_was_skipped_because_of_a_failure(pool):
+    shape = {"train": (), "evaluate": ("train",), "alert": ("evaluate",)}
+    pipeline, worker = await submit(pool, shape, of=RULES), await a_worker(pool)
+    statuses = await run_to_its_end(worker, pipeline, "train")
+    assert statuses == {"train": "failed", "evaluate": "skipped", "alert": "completed"}
+
+
+async def test_a_failure_that_was_allowed_is_not_the_pipelines_error(pool):
+    pipeline = await submit(pool, {"lint": (), "train": ()}, of={"lint": {"allow_failure": True}})
+    worker = await a_worker(pool)
+    await worker.fail(pipeline, "lint")
+    await worker.fail(pipeline, "train")
+    await pipeline.release()
+    assert (await pipeline.told("pipeline.failed"))["error"]["stage"] == "train"
+
+
 async def test_an_alert_that_nobody_needed_skips_what_waits_for_it_and_alarms_no_further_one(pool):
     shape = {"a": (), "alert": ("a",), "page": ("alert",), "report": ("alert",)}
     of = RULES | {"page": {"trigger_rule": TriggerRule.ANY_FAILED}}

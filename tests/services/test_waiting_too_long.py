@@ -80,3 +80,22 @@ async def test_while_its_pipeline_is_paused_the_clock_stands_still(pool):
     assert await stages.due(pool, 10) == []
     await pipeline.release()
     assert await pipeline.statuses() == {"a": "queued"}
+
+
+async def test_a_stage_queued_while_its_pipeline_was_paused_gets_back_what_it_has_waited(pool):
+    pipeline = await submit(pool, queue_timeout_s=60)
+    await pipelines.pause(pool, pipeline.uuid)
+    await pool.execute("UPDATE pipelines SET paused_at = paused_at - interval '1 h'")
+    await pipelines.resume(pool, pipeline.uuid)
+    stage = await pipeline.stage()
+    assert 60 <= (stage["give_up_at"] - stage["queued_at"]).total_seconds() < 90
+
+
+async def test_an_attempt_that_its_worker_lets_run_beyond_the_total_timeout_is_ended(pool):
+    pipeline, worker = await submit(pool, timeout_s=1_000, total_timeout_s=100), await a_worker(pool)
+    await worker.start(pipeline)
+    await pool.execute("UPDATE stages SET expires_at = expires_at - interval '159 s'")
+    assert (await stages.enforce_timeouts(pool, lease_timeout_s=30)).hints == []
+    await pool.execute("UPDATE stages SET expires_at = expires_at - interval '2 s'")
+    assert len((await stages.enforce_timeouts(pool, lease_timeout_s=30)).hints) == 1
+    assert await pipeline.outcomes() == ["timed_out"]

@@ -112,7 +112,7 @@ class Installation:
         name = f"{role}-{next(self._numbers)}"
         servers = {"database_url": self.postgres.url, "redis_url": self.valkey.url, "data_dir": self.data_dir}
         environment = {name: value for name, value in os.environ.items() if not name.startswith("HEADWAY_")}
-        environment["PYTHONPATH"] = os.pathsep.join(map(str, PLUG_INS))
+        environment["PYTHONPATH"] = os.pathsep.join([*map(str, PLUG_INS), environment.get("PYTHONPATH", "")])
         for setting, value in {**servers, "log_format": "json", **self.settings, **settings}.items():
             environment[f"HEADWAY_{setting.upper()}"] = str(value)
         process = processes.start(

@@ -20,10 +20,10 @@ import asyncpg
 
 from app.db.migrate import migrate
 from app.embedded import start_postgres
-from tests.conftest import _with_database
 from tests.properties.interleaving.campaign import COUNT, Campaign, run_many, run_schedules
 from tests.properties.interleaving.sometimes import FLOORS, too_rare
 from tests.properties.simulation.campaign import cores
+from tests.support.database import url_of
 
 
 def main() -> int:
@@ -60,7 +60,7 @@ def _databases(count: int) -> Iterator[list[str]]:
         server = start_postgres(Path(folder) / "pg", durable=False)
         try:
             names = [f"interleaving_{number}" for number in range(count)]
-            urls = [_with_database(server.url, name) for name in names]
+            urls = [url_of(server.url, name) for name in names]
             asyncio.run(_create(server.url, names, urls))
             yield urls
         finally:

@@ -9,27 +9,13 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 from uuid import uuid4
 
-from app.services.pipelines import uuid7
-from schemas.stage import ClaimRequest, Held
+from schemas.stage import ClaimRequest
 from schemas.states import TriggerRule
-from tests.properties.interleaving import rescuer
 from tests.properties.interleaving.book import P, S
-from tests.properties.interleaving.calls import (
-    Ask,
-    Beat,
-    Call,
-    CancelStage,
-    Claim,
-    Complete,
-    Create,
-    Delete,
-    Expire,
-    Leave,
-    Release,
-)
+from tests.properties.interleaving.calls import Ask, Call, CancelStage, Claim, Complete, Create, Delete, Release
 from tests.properties.interleaving.endings import Said
 from tests.properties.interleaving.reference.released import whole
-from tests.properties.interleaving.stand import LEASE_S, Stand
+from tests.properties.interleaving.stand import Stand
 from tests.support.pipelines import Shape, a_plan
 
 T = TypeVar("T")
@@ -67,7 +53,7 @@ class Creates:
 
     async def call(self, _stand: Stand) -> Call | None:
         of = {name: RULES[name] for name in self.shape if name in RULES}
-        return Create(uuid7(), a_plan(self.shape, start=self.start, max_retries=1, of=of))
+        return Create.of(a_plan(self.shape, start=self.start, max_retries=1, of=of))
 
 
 @dataclass(frozen=True)
@@ -159,42 +145,6 @@ class Releases:
 
 
 @dataclass(frozen=True)
-class Lives:
-    """A worker beats, lets its lease lapse, leaves, or begins; or a scheduler takes the leases that have run out.
-
-    Rather one of whose lease somebody has the lock.
-    """
-
-    worker: int
-    how: str
-
-    async def call(self, stand: Stand) -> Call | None:
-        worker = pick(stand.workers, self.worker, [each for each in stand.workers if each in stand.locks.holder])
-        match self.how:
-            case "register":
-                await stand.register()
-                return None
-            case "expire":
-                return Expire()
-            case "beat" | "forget" | "lapse":
-                granted = [(b, token, g) for b in stand.ledger.books.values() for token, g in b.granted.items()]
-                held = [Held(book.stages[g.position], token) for book, token, g in granted if g.worker == worker]
-                return Beat(worker, tuple(held) if self.how == "beat" else (), 0 if self.how == "lapse" else LEASE_S)
-            case _:
-                return Leave(worker, self.how)
-
-
-@dataclass(frozen=True)
-class TakesBack:
-    """The rescuer ends attempts that are lost, or overdue."""
-
-    why: str
-
-    async def call(self, stand: Stand) -> Call | None:
-        return await (rescuer.lost(stand) if self.why == "lost" else rescuer.overdue(stand))
-
-
-@dataclass(frozen=True)
 class Repeats:
     """A call comes again: its answer was lost, or whoever sent it does not remember. The last one first."""
 
@@ -206,6 +156,3 @@ class Repeats:
             return None
         again = pick(stand.sent[::-1], self.call_before)
         return replace(again, wait=self.wait) if isinstance(again, Claim | Complete | Release) else again
-
-
-Act = Creates | Asks | CancelsStage | Claims | Completes | Releases | Lives | TakesBack | Repeats

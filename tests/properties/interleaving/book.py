@@ -11,7 +11,7 @@ from schemas.event import EventType
 from schemas.states import Outcome, PipelineStatus, StageStatus
 from tests.properties.interleaving.calls import Call, CancelStage, Claim, Complete
 from tests.properties.simulation.model.records import Event, StagePlan
-from tests.properties.simulation.witness.history import TERMINAL, History, StageHistory
+from tests.properties.simulation.witness.history import History, StageHistory
 
 OWN_ERRORS = (Outcome.FAILED, Outcome.TIMED_OUT)
 P, S = PipelineStatus, StageStatus
@@ -60,10 +60,6 @@ class Book:
     def statuses(self) -> list[StageStatus]:
         """How its stages are."""
         return [stage.status for stage in self.history.stages]
-
-    def has_ended(self) -> bool:
-        """Whether none of its stages has anything left to do."""
-        return all(status in TERMINAL for status in self.statuses())
 
     def holder(self, position: int) -> UUID | None:
         """The lease token under which a stage runs."""

@@ -10,7 +10,7 @@ from uuid import UUID
 from app.core.plan import Plan
 from app.db import pipelines, stages, workers
 from app.db.pool import Connection
-from app.services.pipelines import rows
+from app.services.pipelines import rows, uuid7
 from schemas.stage import ClaimRequest, Completion, Held
 
 WHOLE = 500
@@ -19,13 +19,19 @@ WHOLE = 500
 
 @dataclass(frozen=True)
 class Create:
-    """A client submits a pipeline."""
+    """A client submits a pipeline; ``spec`` and ``edges`` are the plan in the words of ``app.db``."""
 
-    uuid: UUID
     plan: Plan
+    spec: dict[str, Any]
+    edges: list[tuple[int, int]]
+
+    @classmethod
+    def of(cls, plan: Plan) -> "Create":
+        """With new uuids."""
+        return cls(plan, *rows(plan, uuid7(), "default"))
 
     async def send(self, c: Connection) -> Any:
-        return await pipelines.create(c, *rows(self.plan, self.uuid, "default"))
+        return await pipelines.create(c, self.spec, self.edges)
 
 
 @dataclass(frozen=True)
@@ -36,8 +42,6 @@ class Ask:
     uuid: UUID
 
     async def send(self, c: Connection) -> Any:
-        if self.verb == "retry":
-            return await pipelines.retry(c, self.uuid, None)
         return await getattr(pipelines, self.verb)(c, self.uuid)
 
 

@@ -11,7 +11,7 @@ from hypothesis import seed as seeded
 from hypothesis.internal.conjecture.providers import AVAILABLE_PROVIDERS, HypothesisProvider
 
 from tests.properties.interleaving.play import play
-from tests.properties.interleaving.schedule import schedules
+from tests.properties.interleaving.schedule import Schedule, schedules
 from tests.properties.interleaving.stand import Stand
 from tests.properties.simulation.campaign import workers
 
@@ -21,7 +21,13 @@ class Fresh(HypothesisProvider):
 
 
 AVAILABLE_PROVIDERS["fresh"] = f"{__name__}.{Fresh.__name__}"
-
+ALONE = settings(
+    backend="fresh",
+    database=None,
+    deadline=None,
+    report_multiple_bugs=False,
+    suppress_health_check=list(HealthCheck),
+)
 COUNT = 100
 """Schedules of a seed, unless told otherwise. The first is the emptiest that there is."""
 
@@ -41,30 +47,20 @@ class Campaign:
 def run_schedules(database_url: str, seed: int, count: int, *, shrink: bool = False) -> Campaign:
     """Play the ``count`` schedules of a seed; the first that breaks a rule ends it.
 
-    The database must be migrated and of nobody else; its functions lose their patience for ever.
+    The database must be migrated and of nobody else; its functions lose their impatience for good.
     """
     campaign = Campaign()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         stand = runner.run(Stand.open(database_url))
 
         @seeded(seed)
-        @settings(
-            max_examples=count,
-            deadline=None,
-            database=None,
-            backend="fresh",
-            phases=[Phase.generate, *([Phase.shrink] if shrink else [])],
-            print_blob=False,
-            report_multiple_bugs=False,
-            suppress_health_check=list(HealthCheck),
-        )
+        @settings(ALONE, max_examples=count, phases=[Phase.generate, *[Phase.shrink] * shrink])
         @given(schedules())
-        def one(schedule):
+        def one(schedule: Schedule) -> None:
             campaign.schedules += 1
             campaign.met.update(runner.run(play(schedule, stand)))
 
         try:
-            runner.run(stand.clear())
             one()
         except Exception as broken:  # noqa: BLE001 whatever it is, it is what was looked for
             campaign.violations.append("\n".join([f"seed {seed}", *getattr(broken, "__notes__", []), repr(broken)]))

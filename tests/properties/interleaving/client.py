@@ -11,6 +11,7 @@ from tests.properties.interleaving.reference.foreseen import Foreseen
 
 WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE pid = $1 AND NOT granted)"
 GLANCE_S = 1
+"""How long a call may take before somebody looks whether it waits for a lock that it should not wait for."""
 
 
 class Client:

@@ -9,9 +9,9 @@ from tests.properties.interleaving import verify
 from tests.properties.interleaving.book import Book
 from tests.properties.interleaving.calls import WHOLE, Beat, Call, Create, Delete, Expire, Leave, Release
 from tests.properties.interleaving.ledger import Ledger
+from tests.properties.interleaving.met import met_at_commit
 from tests.properties.interleaving.reference import asked
 from tests.properties.interleaving.reference.foreseen import Foreseen, P
-from tests.properties.interleaving.sometimes import met_at_commit
 from tests.properties.simulation.model.records import Event, StagePlan
 
 LEASES = "SELECT id, state, lease_expires_at <= clock_timestamp() FROM workers"
@@ -49,22 +49,22 @@ class Commits:
             await self._delete(call, foreseen)
         else:
             if isinstance(call, Create):
-                got = {await self._open(call, foreseen, answer)}
+                got = {self._open(call, foreseen, answer)}
             books = {i: self.ledger.books[i] for i in got if i in self.ledger.books}
             await self._read(call, foreseen, answer, books)
 
-    async def _open(self, call: Create, foreseen: Foreseen, answer: Any) -> int:
+    def _open(self, call: Create, foreseen: Foreseen, answer: Any) -> int:
         (hint,) = answer.hints
-        plans = _plans(call.plan)
-        found = await stored.read(self.control, {hint.pipeline_id: 0})
-        stages = [row.uuid for row in found[hint.pipeline_id].stages]
-        self.ledger.open(Book(hint.pipeline_id, call.uuid, stages, plans))
-        foreseen.news = {hint.pipeline_id: asked.create(plans, starts=call.plan.start)}
-        return hint.pipeline_id
+        stages = [stage["uuid"] for stage in call.spec["stages"]]
+        book = Book(hint.pipeline_id, call.spec["uuid"], stages, _plans(call.plan))
+        self.ledger.open(book)
+        foreseen.news = {book.id: asked.create(book.plans, starts=call.plan.start)}
+        return book.id
 
     async def _read(self, call: Call, foreseen: Foreseen, answer: Any, books: dict[int, Book]) -> None:
         found = await stored.read(self.control, {i: book.history.seq for i, book in books.items()})
         told: dict[int, list[Event]] = {}
+        verify.same("pipelines that are there", set(found), set(books))
         for i, book in books.items():
             told[i] = found[i].news()
             verify.check_news(call, book, foreseen.news.get(i, []), told[i], answer)

@@ -1,12 +1,11 @@
 """Databases that schedules may have for themselves, and the emptied one for the named cases."""
 
 import itertools
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
 
-from tests.support.database import database_url, shared_database_url
+from tests.support.database import database_url, shared_database_url, url_of
 
 __all__ = ["database_url", "shared_database_url"]
 _number = itertools.count(1)
@@ -21,7 +20,7 @@ async def make_database(postgres, template):
     async def make() -> str:
         made.append(f"interleaving_{next(_number)}")
         await c.execute(f"CREATE DATABASE {made[-1]} TEMPLATE {template}")
-        return urlunsplit(urlsplit(postgres.url)._replace(path=f"/{made[-1]}"))
+        return url_of(postgres.url, made[-1])
 
     yield make
     for name in made:

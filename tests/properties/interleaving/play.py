@@ -1,6 +1,6 @@
 """Play a schedule from an empty stage to its end."""
 
-from tests.properties.interleaving.acts import Creates
+from tests.properties.interleaving.acts import Creates, Repeats
 from tests.properties.interleaving.drain import drain
 from tests.properties.interleaving.schedule import Schedule, Step
 from tests.properties.interleaving.stand import Stand
@@ -37,6 +37,7 @@ async def _take(step: Step, schedule: Schedule, stand: Stand) -> None:
     client = stand.clients[step.client % schedule.clients]
     if client.is_free:
         if call := await step.act.call(stand):
+            stand.met |= {"sent_again"} if isinstance(step.act, Repeats) else set()
             await stand.begin(client, call, stops=step.stops)
     elif step.dies:
         await stand.die(client)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from tests.properties.interleaving import acts
+from tests.properties.interleaving import acts, fleet
 from tests.properties.interleaving.calls import WHOLE
 from tests.properties.interleaving.endings import ENDINGS, FORGED, Said
 from tests.properties.interleaving.numbers import Numbers
@@ -23,6 +23,17 @@ WATCHED: Shape = {"a": (), "b": (), "alert": ("a", "b"), "cleanup": ("a", "b"), 
 SHAPES = [ONE, PAIR, BESIDE, JOIN, CHAIN, DIAMOND, RULED, WATCHED]
 BATCHES = [WHOLE, WHOLE, 1, 2]
 LIVES = ["beat", "lapse", "expire", "expire", "forget", "register", "draining", "stopped"]
+Act = (
+    acts.Creates
+    | acts.Asks
+    | acts.CancelsStage
+    | acts.Claims
+    | acts.Completes
+    | acts.Releases
+    | acts.Repeats
+    | fleet.Lives
+    | fleet.TakesBack
+)
 
 
 @dataclass(frozen=True)
@@ -32,7 +43,7 @@ class Step:
     client: int
     stops: bool
     dies: bool
-    act: acts.Act
+    act: Act
 
 
 @dataclass(frozen=True)
@@ -54,8 +65,8 @@ ACTS = {
     "release": lambda n: acts.Releases(n.some(n.place), n.one_of(BATCHES), wait=n.often()),
     "ask": lambda n: acts.Asks(n.place(), n.place()),
     "cancel stage": lambda n: acts.CancelsStage(n.place()),
-    "live": lambda n: acts.Lives(n.place(), n.one_of(LIVES)),
-    "take back": lambda n: acts.TakesBack(n.one_of(["lost", "lost", "overdue"])),
+    "live": lambda n: fleet.Lives(n.place(), n.one_of(LIVES)),
+    "take back": lambda n: fleet.TakesBack(n.one_of(["lost", "lost", "overdue"])),
     "repeat": lambda n: acts.Repeats(n.place(), wait=n.often()),
     "create": lambda n: acts.Creates(n.one_of(SHAPES), start=n.often()),
 }

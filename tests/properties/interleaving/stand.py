@@ -19,8 +19,8 @@ from tests.properties.interleaving.client import Client
 from tests.properties.interleaving.commits import Commits
 from tests.properties.interleaving.ledger import Lease, Ledger
 from tests.properties.interleaving.locks import Lock, Locks
+from tests.properties.interleaving.met import met_at_answer, met_at_start
 from tests.properties.interleaving.reference.foresee import foresee
-from tests.properties.interleaving.sometimes import met_at_answer, met_at_start
 from tests.properties.interleaving.story import Story
 from tests.properties.interleaving.surgery import make_patient
 
@@ -98,6 +98,7 @@ class Stand:
     async def die(self, client: Client) -> None:
         """The client dies before it has committed, or while it waits."""
         self.story.tell(client, "dies")
+        self.met.add("dies_open" if client.is_open else "dies_waiting")
         await (client.end("ROLLBACK") if client.is_open else client.give_up())
         self._let_go(client)
         await self._settle()
@@ -138,6 +139,11 @@ class Stand:
         verify.check_answer(client.call, foreseen, client.answer)
         self.met.update(met_at_answer(client.call, foreseen, client.answer, self.ledger))
         if isinstance(client.answer, Claimed):
-            self.heard += [claim for claim in client.answer.claims if claim not in self.heard]
+            self._hear(client.answer.claims)
         if not client.stops:
             await self._take_effect(client)
+
+    def _hear(self, claims: list[Granted]) -> None:
+        new = [claim for claim in claims if claim not in self.heard]
+        places = {uuid: (book.id, position) for uuid, (book, position) in self.ledger.stages.items()}
+        self.heard += sorted(new, key=lambda claim: places[claim.stage])

@@ -22,7 +22,7 @@ from tests.properties.simulation.campaign import cores
 SEEDS = range(20)
 EARLY = "open_pipelines := ARRAY(SELECT id FROM pipelines WHERE status = 'running');"
 LATE = "open_pipelines := ARRAY(SELECT id FROM pipelines WHERE id = ANY (locked) AND status = 'running');"
-pytestmark = pytest.mark.timeout(600)  # on a busy machine
+pytestmark = pytest.mark.timeout(900)  # on a busy machine
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_every_kind_of_trouble_was_met_often_enough(campaign: Campaign):
     assert too_rare(campaign.met, campaign.schedules) == {}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def defective(make_database) -> str:
     """Claims look whether a pipeline runs before they have its lock."""
     url = await make_database()

@@ -1,0 +1,162 @@
+"""The commands on tasks, queues, workers and pipelines against a running Headway, and what their ends mean."""
+
+import json
+import signal
+import subprocess
+from typing import Any
+
+import pytest
+
+from tests.cli.programs import HEADWAY, Up, environment, wait_until
+
+UNKNOWN = "00000000-0000-0000-0000-000000000000"
+
+
+def task(up: Up, *arguments: str) -> str:
+    """Submit a task and return its id."""
+    done = up("tasks", "submit", *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def answer(up: Up, *arguments: str) -> Any:
+    return json.loads(up(*arguments, "-o", "json").stdout)
+
+
+def running(up: Up, task_id: str) -> str:
+    wait_until(lambda: answer(up, "tasks", "show", task_id)["status"] == "running")
+    return task_id
+
+
+def sh(script: str) -> tuple[str, str, str]:
+    return ("run_command", "-p", f"argv={json.dumps(['sh', '-c', script])}")
+
+
+def test_a_task_is_submitted_waited_for_and_its_result_read(up: Up):
+    done = up("tasks", "submit", *sh("echo hello"), "--wait")
+    assert done.returncode == 0, done.stderr
+    task_id = done.stdout.strip()
+    assert json.loads(up("tasks", "result", task_id).stdout) == {"exit_code": 0, "last_lines": ["hello"]}
+    assert answer(up, "tasks", "ls", "--task", "run_command")["items"][0]["task_id"] == task_id
+    assert task_id in up("tasks", "ls").stdout
+    assert "run_command" in up("tasks", "show", task_id).stdout
+
+
+def test_params_have_the_types_that_yaml_gives_them(up: Up):
+    assert answer(up, "tasks", "submit", "noop", "-p", "sleep_s=0.5")["params"] == {"sleep_s": 0.5}
+    refused = up("tasks", "submit", "noop", "-p", "sleep_s=long")
+    assert (refused.returncode, "/params/sleep_s" in refused.stderr) == (2, True)
+
+
+def test_the_same_idempotency_key_is_the_same_task(up: Up):
+    options = ("noop", "--idempotency-key", "nightly-1")
+    assert task(up, *options) == task(up, *options)
+
+
+def test_a_failed_task_is_exit_code_1_and_a_cancelled_one_3(up: Up):
+    failed = up("tasks", "submit", *sh("exit 7"), "--wait")
+    assert (failed.returncode, "exited with code 7" in failed.stderr) == (1, True)
+    cancelled = running(up, task(up, "noop", "-p", "sleep_s=600"))
+    assert up("tasks", "cancel", cancelled).returncode == 0
+    assert up("tasks", "result", cancelled, "--wait").returncode == 3
+    assert up("tasks", "retry", failed.stdout.strip()).returncode == 0
+    assert up("tasks", "result", failed.stdout.strip(), "--wait").returncode == 1
+    assert [each["attempt"] for each in answer(up, "tasks", "show", failed.stdout.strip())["attempts"]] == [1, 2]
+
+
+def test_waiting_too_long_is_exit_code_124_and_an_unknown_task_5(up: Up):
+    done = up("tasks", "submit", "noop", "-p", "sleep_s=600", "--wait", "--timeout", "0.5")
+    assert done.returncode == 124
+    up("tasks", "cancel", done.stdout.strip())
+    for command in ("show", "result", "logs", "metrics", "cancel", "retry"):
+        assert up("tasks", command, UNKNOWN).returncode == 5, command
+
+
+def test_ctrl_c_while_waiting_detaches_with_130_and_the_task_goes_on(up: Up):
+    task_id = running(up, task(up, *sh("echo begun; sleep 600")))
+    command = [*HEADWAY, "tasks", "logs", "-f", task_id]
+    with subprocess.Popen(
+        command, cwd=up.cwd, env=environment(**up.settings), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as following:
+        assert following.stdout is not None
+        assert following.stdout.readline() == "begun\n"
+        following.send_signal(signal.SIGINT)
+        _, said = following.communicate(timeout=30)
+    assert following.returncode == 130
+    assert "headway tasks logs -f" in said
+    assert answer(up, "tasks", "show", task_id)["status"] == "running"
+    up("tasks", "cancel", task_id)
+
+
+def test_logs_are_printed_and_followed_to_the_end_of_the_task(up: Up):
+    task_id = task(up, *sh("echo one; sleep 1; echo two; exit 3"))
+    followed = up("tasks", "logs", "-f", task_id)
+    assert (followed.stdout, followed.returncode) == ("one\ntwo\n", 1)
+    assert up("tasks", "logs", task_id, "--tail", "1", "--attempt", "1").stdout == "two\n"
+    assert answer(up, "tasks", "logs", task_id) == {"attempt": 1, "text": "one\ntwo\n"}
+
+
+def test_a_paused_queue_holds_tasks_back_and_purge_cancels_them_only_with_yes(up: Up):
+    assert "paused" in up("queues", "pause", "evaluation").stdout
+    waiting = task(up, "noop", "--queue", "evaluation")
+    row = next(each for each in answer(up, "queues")["items"] if each["name"] == "evaluation")
+    assert (row["paused"], row["queued"]) == (True, 1)
+    refused = up("tasks", "purge", "--queue", "evaluation")
+    assert (refused.returncode, "1 queued tasks" in refused.stderr) == (2, True)
+    assert answer(up, "tasks", "purge", "--queue", "evaluation", "--yes") == {"purged": 1}
+    assert up("tasks", "result", waiting, "--wait").returncode == 3
+    assert up("queues", "resume", "evaluation").returncode == 0
+    assert "paused" not in up("queues", "ls").stdout
+    assert up("queues", "pause", "nope").returncode == 2
+
+
+def test_workers_are_listed_with_their_slots(up: Up):
+    assert [each["state"] for each in answer(up, "workers")["items"]] == ["live"]
+    assert "live" in up("workers", "ls").stdout
+
+
+def test_metrics_of_a_training_are_listed(up: Up):
+    line = '{"type": "metrics", "step": 1, "values": {"loss": 0.5}}'
+    task_id = up("tasks", "submit", *sh(f"echo '{line}' >> $HEADWAY_EVENTS; sleep 2"), "--wait").stdout.strip()
+    assert "loss" in up("tasks", "metrics", task_id).stdout
+    assert answer(up, "tasks", "metrics", task_id, "--name", "loss")["items"][0]["points"][0][1] == 0.5
+
+
+def test_the_verbs_on_pipelines(up: Up):
+    spec = {"name": "verbs", "labels": {"team": "vision"}, "stages": [{"name": "a", "task": "noop"}]}
+    (up.cwd / "verbs.json").write_text(json.dumps(spec))
+    done = up("submit", "verbs.json", "-p", "a.sleep_s=600")
+    uuid = done.stdout.strip()
+    for verb, status in {"pause": "paused", "resume": "running"}.items():
+        assert up("pipelines", verb, uuid).stdout.strip() == f"{uuid} {status}"
+    assert up("pipelines", "start", uuid).returncode == 1  # it was started before
+    assert up("pipelines", "rm", uuid).returncode == 1  # it is under way
+    assert up("pipelines", "cancel", uuid).returncode == 0
+    assert up("pipelines", "watch", uuid).returncode == 3
+    assert up("pipelines", "retry", uuid).returncode == 0
+    up("pipelines", "cancel", uuid)
+    up("pipelines", "watch", uuid)
+    for filters in (["--name", "verbs"], ["--label", "team=vision"], ["--status", "cancelled", "--name", "verbs"]):
+        assert [each["uuid"] for each in answer(up, "pipelines", "ls", *filters)["items"]] == [uuid]
+    assert answer(up, "pipelines", "ls", "--label", "team=other")["items"] == []
+    assert up("pipelines", "rm", uuid).stdout.strip() == f"{uuid} deleted"
+    assert up("pipelines", "show", uuid).returncode == 5
+
+
+def test_a_refusal_of_one_does_not_keep_the_others_from_a_verb(up: Up):
+    uuid = up.submit({"name": "a", "task": "noop", "params": {"sleep_s": 600}}).stdout.strip()
+    done = up("pipelines", "cancel", UNKNOWN, uuid)
+    assert done.returncode == 5
+    assert done.stdout.startswith(uuid)
+
+
+@pytest.mark.parametrize("noun", ["pipelines", "tasks", "queues", "workers"])
+def test_a_wrong_token_is_exit_code_4(up: Up, noun: str):
+    assert up(noun, "ls", HEADWAY_API_TOKEN="wrong").returncode == 4
+
+
+def test_lint_asks_the_api_which_knows_all_tasks(up: Up):
+    spec = json.dumps({"name": "p", "stages": [{"name": "a", "task": "nope"}]})
+    assert up("lint", "-", "--offline", stdin=spec).returncode == 0
+    done = up("lint", "-", stdin=spec)
+    assert (done.returncode, "/stages/0/task" in done.stdout) == (1, True)

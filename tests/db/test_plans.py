@@ -1,0 +1,131 @@
+"""However long the history is: no statement reads through it, whatever the planner believes of the tables.
+
+The lists that clients ask for have tests of their own, ``test_selection.py`` and ``test_history.py``.
+"""
+
+from collections.abc import Awaitable, Callable
+
+import asyncpg
+import pytest
+
+from app.db import stages as db_stages
+from app.services import checkpoints, events, graph, idempotency, pipelines, queues, stages, task_control, workers
+from schemas.checkpoint import CheckpointReport
+from schemas.idempotency import IdempotencyKey
+from schemas.queue import Queue
+from schemas.stage import Progress
+from tests.support.database import database
+from tests.support.history import GROWING, Present, fill, the_present
+from tests.support.pipelines import DIAMOND, a_plan
+from tests.support.plans import blocks_read, plans, scans
+from tests.support.workers import ending, requests_of
+
+HISTORY = 100_000
+BLOCKS_MAX = 500
+"""So many blocks of 8 KiB may a call look at. The tables have more than 20,000."""
+CALLS = 7
+"""So often is each statement called: from the sixth time on Postgres may use a plan that fits all arguments alike."""
+STATISTICS = {
+    "from before there was a history": "SELECT",
+    "none at all": f"""
+DELETE FROM pg_statistic WHERE starelid = ANY (ARRAY{[*GROWING]}::regclass[]);
+UPDATE pg_class SET relpages = 0, reltuples = -1 WHERE oid = ANY (ARRAY{[*GROWING]}::regclass[])""",
+    "fresh": "ANALYZE",
+}
+"""What Postgres believes of its tables."""
+
+
+@pytest.fixture(scope="module")
+async def filled(postgres, template):
+    """A few pipelines of every kind, and then a long history, of which Postgres has not taken notice."""
+    async with database(postgres, template) as url:
+        c = await asyncpg.connect(url)
+        for table in GROWING:
+            await c.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = false)")
+        present = await the_present(c)
+        await c.execute("ANALYZE")
+        await fill(c, HISTORY)
+        await c.close()
+        yield url, present
+
+
+@pytest.fixture(scope="module", params=STATISTICS.values(), ids=STATISTICS.keys())
+async def believed(filled, request):
+    url, present = filled
+    c = await asyncpg.connect(url)
+    await c.execute(request.param)
+    await c.close()
+    return url, present
+
+
+@pytest.fixture
+async def now(believed):
+    """The present, seen by a connection that remembers no plans."""
+    url, present = believed
+    present.pool.c = await asyncpg.connect(url)
+    yield present
+    await present.pool.c.close()
+
+
+async def claim(now: Present) -> None:
+    assert (await now.worker.ask(requests_of([await now.queued.stage()]))).claims
+
+
+STATEMENTS: dict[str, Callable[[Present], Awaitable[object]]] = {
+    "pipelines.create": lambda now: pipelines.create(now.pool, a_plan(DIAMOND)),
+    "idempotency.create_once": lambda now: idempotency.create(now.pool, a_plan(), IdempotencyKey("once", b"")),
+    "idempotency.find": lambda now: idempotency.find(now.pool, IdempotencyKey("once", b"")),
+    "idempotency.prune": lambda now: idempotency.prune(now.pool, 1_000),
+    "pipelines.start": lambda now: pipelines.start(now.pool, now.pending.uuid),
+    "pipelines.cancel": lambda now: pipelines.cancel(now.pool, now.running.uuid),
+    "pipelines.pause": lambda now: pipelines.pause(now.pool, now.running.uuid),
+    "pipelines.resume": lambda now: pipelines.resume(now.pool, now.paused.uuid),
+    "pipelines.retry": lambda now: pipelines.retry(now.pool, now.failed.uuid),
+    "pipelines.patch": lambda now: pipelines.patch(now.pool, now.queued.uuid, {"priority": 7}),
+    "pipelines.delete": lambda now: pipelines.delete(now.pool, now.failed.uuid),
+    "pipelines.get": lambda now: pipelines.get(now.pool, now.running.uuid),
+    "pipelines.progress": lambda now: pipelines.progress(now.pool, now.running.uuid),
+    "pipelines.graph": lambda now: graph.get(now.pool, now.running.uuid),
+    "stages.claim": claim,
+    "stages.complete": lambda now: now.worker.report(ending(now.claim)),
+    "stages.release": lambda now: stages.release(now.pool, [now.completed.id, now.running.id]),
+    "stages.report_progress": lambda now: stages.report_progress(
+        now.pool, [Progress(now.claim.stage, now.claim.lease_token, 0.5)]
+    ),
+    "stages.results": lambda now: db_stages.results(now.pool.c, now.completed.uuid, ["a", "b"]),
+    "stages.releasable": lambda now: stages.releasable(now.pool, 1_000),
+    "stages.due": lambda now: stages.due(now.pool, 1_000),
+    "stages.queued_after": lambda now: stages.queued_after(now.pool, stages.FIRST, min_age_s=0, limit=1_000),
+    "stages.lost": lambda now: stages.rescue(now.pool, 1_000),
+    "stages.overdue": lambda now: stages.enforce_timeouts(now.pool, 30),
+    "stages.cancel": lambda now: task_control.cancel(now.pool, now.claim.stage),
+    "stages.pipeline_of": lambda now: task_control.retry(now.pool, now.failed_stage),
+    "stages.purge": lambda now: task_control.purge(now.pool, Queue.DEFAULT),
+    "workers.beat": lambda now: now.worker.beat(now.claim),
+    "workers.expire": lambda now: workers.expire(now.pool),
+    "workers.alive": lambda now: workers.alive(now.pool),
+    "workers.leave": lambda now: workers.leave(now.pool, now.worker.id, "draining"),
+    "events.read": lambda now: events.read(now.pool, now.running.uuid, 0),
+    "events.now": lambda now: events.begin(now.pool, None),
+    "events.traits": lambda now: events.traits(now.pool, [now.running.uuid]),
+    "checkpoints.record": lambda now: checkpoints.record(
+        now.pool, [CheckpointReport(now.claim.stage, now.claim.lease_token, 1, "x", {}, 1)]
+    ),
+    "checkpoints.of_pipeline": lambda now: checkpoints.of_pipeline(now.pool, now.running.uuid),
+    "checkpoints.mark": lambda now: checkpoints.mark(now.pool, [1], "deleting"),
+    "queues.pause": lambda now: queues.resume(now.pool, Queue.DEFAULT),
+}
+ELSEWHERE = {"selection", "tasks", "series", "stats", "queues"}
+"""In the other tests."""
+SMALL = {"server", "workers"}
+"""These read tables that do not grow with history, if any."""
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+async def test_a_statement_walks_along_indexes_however_long_the_history(now, name):
+    for _ in range(CALLS):
+        explained = await plans(now.pool.c, lambda _: STATEMENTS[name](now))
+        assert len(explained) > 0
+        assert scans(explained, GROWING) == []
+        read, _ = await blocks_read(now.pool.c, lambda _: STATEMENTS[name](now))
+        assert sum(read.values()) <= BLOCKS_MAX, read

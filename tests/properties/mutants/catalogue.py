@@ -1,0 +1,53 @@
+"""All mutants of the real code."""
+
+from pathlib import PurePath
+
+from tests.properties.mutants.defects import (
+    claims,
+    completions,
+    keys,
+    leases,
+    locks,
+    places,
+    redis,
+    releases,
+    rules,
+    singly,
+    sweeps,
+    verbs,
+    waits,
+    workers,
+)
+from tests.properties.mutants.mutant import PROTOCOL, Mutant
+
+PLANTED = (
+    *locks.ALL,
+    *claims.ALL,
+    *completions.ALL,
+    *releases.ALL,
+    *verbs.ALL,
+    *singly.ALL,
+    *waits.ALL,
+    *leases.ALL,
+    *places.ALL,
+    *keys.ALL,
+    *sweeps.ALL,
+    *redis.ALL,
+    *rules.ALL,
+    *workers.ALL,
+)
+NOTHING = Mutant(
+    "nothing",
+    "no defect: whatever notices this one, notices nothing by the others",
+    PROTOCOL,
+    {},
+    tuple(dict.fromkeys(name for one in PLANTED for name in one.noticed_by)),
+    masked_by="being healthy",
+)
+ALL = (NOTHING, *PLANTED)
+OF_SQL = tuple(one for one in PLANTED if PurePath(one.file).suffix == ".sql")
+
+
+def named(name: str) -> Mutant:
+    """The mutant of this name."""
+    return next(one for one in ALL if one.name == name)

@@ -1,0 +1,115 @@
+"""The completer: an outcome is held until Postgres has answered for it, whatever happens in between."""
+
+from uuid import uuid4
+
+import pytest
+
+import workers.completer
+from app.errors import Unavailable
+from app.services import stages
+from schemas.stage import Completed
+from tests.support.pipelines import fan, submit
+from tests.support.workers import ScriptedWorker, ending
+from workers.completer import Completer
+from workers.room import Room
+
+EVENTS = "headway:events"
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch):
+    monkeypatch.setattr(workers.completer, "PAUSE_S", 0)
+
+
+@pytest.fixture
+async def pipeline(pool):
+    return await submit(pool, fan(3))
+
+
+@pytest.fixture
+async def completer(settings, pool, queue, pipeline):
+    """Of a worker that holds three attempts."""
+    room = Room(uuid4(), settings, pool, queue, {})
+    await ScriptedWorker(pool, room.worker).register()
+    for claim in await ScriptedWorker(pool, room.worker).claim(pipeline, *fan(3)):
+        room.hold(claim)
+    return Completer(room)
+
+
+async def complete_all(completer):
+    for attempt in list(completer.room.attempts.values()):
+        completer.put(ending(attempt.claim))
+    await completer.drained()
+
+
+def first(completer, monkeypatch, answer):
+    """The first call for completions goes as ``answer`` says, which is given the true one; the others go as they do.
+
+    Returns what each call brought, and how many attempts were held by then.
+    """
+    complete, calls = stages.complete, []
+
+    async def completing(pool, batch):
+        calls.append((len(batch), len(completer.room.attempts)))
+        return await answer(complete, pool, batch) if len(calls) == 1 else await complete(pool, batch)
+
+    monkeypatch.setattr(stages, "complete", completing)
+    return calls
+
+
+async def test_outcomes_are_committed_together_let_go_and_told(completer, pipeline, redis, monkeypatch):
+    calls = first(completer, monkeypatch, lambda complete, pool, batch: complete(pool, batch))
+    await complete_all(completer)
+    assert set((await pipeline.statuses()).values()) == {"completed"}
+    assert completer.room.attempts == {}
+    assert calls == [(3, 3)]
+    assert [said[b"r"] for _, said in await redis.xrange(EVENTS)] == [b"1"]
+
+
+async def test_an_outcome_whose_reply_was_lost_is_said_again(completer, pipeline, monkeypatch):
+    async def lose_the_reply(complete, pool, batch):
+        await complete(pool, batch)
+        raise Unavailable("the reply was lost")
+
+    calls = first(completer, monkeypatch, lose_the_reply)
+    await complete_all(completer)
+    assert calls == [(3, 3), (3, 3)]
+    assert completer.room.attempts == {}
+    assert set((await pipeline.statuses()).values()) == {"completed"}
+
+
+async def test_what_was_left_out_because_it_was_locked_is_said_again(completer, pipeline, monkeypatch):
+    async def leave_out_the_last(complete, pool, batch):
+        answer = await complete(pool, batch[:-1])
+        return Completed(hints=answer.hints, locked=[[batch[-1].stage]])
+
+    calls = first(completer, monkeypatch, leave_out_the_last)
+    await complete_all(completer)
+    assert calls == [(3, 3), (1, 1)]
+    assert set((await pipeline.statuses()).values()) == {"completed"}
+
+
+async def test_a_bug_that_strikes_one_outcome_costs_no_other(completer, pipeline, monkeypatch):
+    complete = stages.complete
+
+    async def completing(pool, batch):
+        if culprit in {completion.stage for completion in batch}:
+            raise ZeroDivisionError
+        return await complete(pool, batch)
+
+    culprit = next(iter(completer.room.attempts.values())).claim.stage
+    monkeypatch.setattr(stages, "complete", completing)
+    await complete_all(completer)
+    assert sorted((await pipeline.statuses()).values()) == ["completed", "completed", "running"]
+    assert completer.room.attempts == {}
+
+
+async def test_hints_that_do_not_reach_redis_hold_up_nobody(completer, pipeline, monkeypatch):
+    monkeypatch.setattr(workers.completer, "BATCH_MAX", 1)
+
+    async def hint(_):
+        raise OSError
+
+    monkeypatch.setattr(completer.room.queue, "hint", hint)
+    await complete_all(completer)
+    assert set((await pipeline.statuses()).values()) == {"completed"}
