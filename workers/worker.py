@@ -284,7 +284,8 @@ async def run(settings: Settings) -> int:
 
 async def _serve(room: Room, waiting: JobQueue, queues: Sequence[Queue]) -> int:
     await workers.require_durability(room.pool)
-    require_data_dir(room.settings.data_dir, await workers.installation(room.pool))
+    installation, is_new = await workers.installation(room.pool), await workers.is_new(room.pool)
+    require_data_dir(room.settings.data_dir, installation, may_adopt=is_new)
     await tasks.register(room.pool, map(task_type, room.tasks.values()))
     settings = room.settings
     await workers.register(
