@@ -29,6 +29,7 @@ REFUSED = {
     "a cycle": (spec(stage("a", depends_on=["b"]), stage("b", depends_on=["a"])), "cycle", "/stages/0/depends_on/0"),
     "itself": (spec(stage("a", depends_on=["a"])), "self_dependency", "/stages/0/depends_on/0"),
     "an unknown dependency": (spec(stage("a", depends_on=["z"])), "unknown_stage", "/stages/0/depends_on/0"),
+    "1,001 dependencies": (spec(dependencies={"a": ["b"] * 1_001}), "invalid_value", "/dependencies"),
     "an unknown stage in dependencies": (spec(dependencies={"z": ["a"]}), "unknown_stage", "/dependencies/z"),
     "the same name twice": (spec(stage("a"), stage("a")), "duplicate_stage", "/stages/1/name"),
     # Stages
