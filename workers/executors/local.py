@@ -80,7 +80,7 @@ async def start(launch: Launch) -> LocalProcess:
 
 def _encode(launch: Launch, mark: str) -> bytes:
     """Write a launch the way the supervisor reads it."""
-    if not launch.argv:
+    if not launch.argv or not launch.argv[0]:
         raise ValueError("no program is named")
     if any(not name or "=" in name for name in launch.env):
         raise ValueError("an environment variable has no name, or a '=' in it")

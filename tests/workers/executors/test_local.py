@@ -53,6 +53,7 @@ async def test_the_exit_tells_what_the_stage_and_its_children_used(stage):
         ({"argv": ["no-such-program"]}, "No such file or directory: no-such-program"),
         ({"argv": ["/etc/passwd"]}, "Permission denied: /etc/passwd"),
         ({"argv": []}, "no program"),
+        ({"argv": [""]}, "no program"),
         ({"argv": ["echo", "a\0b"]}, "NUL"),
         ({"argv": ["echo", "\ud800"]}, "surrogates not allowed"),
         ({"argv": ["echo", "x" * 10_000_000]}, "Argument list too long: echo"),
