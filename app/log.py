@@ -13,7 +13,8 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 _SECRET_KEY = re.compile(r"token|password|secret|authorization|api_key", re.IGNORECASE)
 _NO_SECRET = frozenset({"lease_token", "dispatch_token"})
-_URL_PASSWORD = re.compile(r"(\w+://[^\s/:@]*):[^\s/@]+@")
+_URL_PASSWORD = re.compile(r"(\w+://[^\s/:@]*):[^\s/]+@")
+_QUERY_PASSWORD = re.compile(r"([?&]\w*(?:password|passwd|secret|token)\w*=)[^\s&#]+", re.IGNORECASE)
 
 
 def configure(log_format: Literal["json", "pretty"] | None, level: str) -> None:
@@ -53,7 +54,7 @@ def mask_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
 
 def mask_passwords(text: str) -> str:
     """Replace the passwords of the URLs in a text."""
-    return _URL_PASSWORD.sub(r"\1:***@", text)
+    return _QUERY_PASSWORD.sub(r"\1***", _URL_PASSWORD.sub(r"\1:***@", text))
 
 
 def _drop_colours(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
