@@ -717,6 +717,27 @@ BEGIN
         'locked', (SELECT coalesce(json_agg(i), '[]') FROM unnest(ids) AS i WHERE i <> ALL (locked)));
 END $$;
 
+CREATE FUNCTION due_pipelines(batch integer) RETURNS SETOF bigint LANGUAGE sql STABLE AS $$
+-- The pipelines with a stage whose next attempt is due, or that has waited too long for one.
+    (SELECT s.pipeline_id FROM stages AS s WHERE s.status = 'retrying' AND s.retry_at <= clock_timestamp()
+      ORDER BY s.retry_at LIMIT batch)
+    UNION
+    (SELECT s.pipeline_id FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id AND p.status = 'running'
+      WHERE s.give_up_at <= clock_timestamp() AND s.queue <> ALL (paused_queues()) ORDER BY s.give_up_at LIMIT batch)
+$$;
+
+CREATE FUNCTION releasable_pipelines(batch integer) RETURNS SETOF bigint LANGUAGE sql STABLE AS $$
+-- What the sweep has to look at: live pipelines with ended stages whose dependents were not told, with retries that
+-- are due, with stages that have waited too long, or with nothing left to wait for. Each is an index of live rows only.
+    SELECT pipeline_id FROM (
+        (SELECT s.pipeline_id FROM stages AS s WHERE s.finished_at IS NOT NULL AND NOT s.propagated LIMIT batch)
+        UNION
+        (SELECT due_pipelines(batch))
+        UNION
+        (SELECT p.id FROM pipelines AS p WHERE p.all_ended AND p.status IN ('running', 'paused', 'cancelling') LIMIT batch)
+    ) AS found (pipeline_id) LIMIT batch
+$$;
+
 -- ------------------------------------------------------------------------------------------------ verbs: cancel, pause, retry
 
 CREATE FUNCTION cancel_pipeline(target uuid) RETURNS json LANGUAGE plpgsql AS $$
@@ -996,9 +1017,10 @@ BEGIN
     RETURN expired;
 END $$;
 
--- The hot functions must cost the same on an empty, a fresh and a huge table. Left to itself the planner may judge by
--- statistics from before the tables grew, and scan them whole. Every statement above is a walk along an index from a
--- batch that is small in comparison, so that is what it is told: no scans, and one plan for good.
+-- The hot functions, and what the sweep asks again and again, must cost the same on an empty, a fresh and a huge table.
+-- Left to itself the planner may judge by statistics from before the tables grew, and scan them whole. Every statement
+-- of them is a walk along an index from a batch that is small in comparison, so that is what it is told: no scans, and
+-- one plan for good.
 DO $$
 DECLARE
     hot text;
@@ -1009,7 +1031,8 @@ BEGIN
         'pause_pipeline(uuid, boolean)', 'retry_pipeline(uuid, uuid)', 'stages_to_retry(bigint, integer)',
         'cancel_stage(uuid)', 'purge_pipelines(bigint[], text, boolean)', 'expire_stages(bigint[], timestamptz)',
         'claim_stages(uuid, uuid[], integer[], uuid[], boolean)', 'complete_stages(jsonb, boolean)',
-        'release_pipelines(bigint[], integer, boolean)', 'beat_worker(uuid, double precision, jsonb)']
+        'release_pipelines(bigint[], integer, boolean)', 'beat_worker(uuid, double precision, jsonb)',
+        'releasable_pipelines(integer)', 'due_pipelines(integer)']
     LOOP
         FOREACH setting IN ARRAY ARRAY['enable_seqscan TO off', 'plan_cache_mode TO force_generic_plan']
         LOOP

@@ -507,6 +507,23 @@ BEGIN
 END $$;
 
 --
+-- Name: due_pipelines(integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.due_pipelines(batch integer) RETURNS SETOF bigint
+    LANGUAGE sql STABLE
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+-- The pipelines with a stage whose next attempt is due, or that has waited too long for one.
+    (SELECT s.pipeline_id FROM stages AS s WHERE s.status = 'retrying' AND s.retry_at <= clock_timestamp()
+      ORDER BY s.retry_at LIMIT batch)
+    UNION
+    (SELECT s.pipeline_id FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id AND p.status = 'running'
+      WHERE s.give_up_at <= clock_timestamp() AND s.queue <> ALL (paused_queues()) ORDER BY s.give_up_at LIMIT batch)
+$$;
+
+--
 -- Name: ended_news(json, boolean); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -887,6 +904,26 @@ CREATE FUNCTION public.queued_news(queued public.queued_stage[]) RETURNS public.
 -- The stage.queued events of stages that were just queued.
     SELECT array_agg(ROW (q.pipeline_id, 'stage.queued', q.name, json_build_object('task_id', q.stage))::new_event)
       FROM unnest(queued) AS q
+$$;
+
+--
+-- Name: releasable_pipelines(integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.releasable_pipelines(batch integer) RETURNS SETOF bigint
+    LANGUAGE sql STABLE
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+-- What the sweep has to look at: live pipelines with ended stages whose dependents were not told, with retries that
+-- are due, with stages that have waited too long, or with nothing left to wait for. Each is an index of live rows only.
+    SELECT pipeline_id FROM (
+        (SELECT s.pipeline_id FROM stages AS s WHERE s.finished_at IS NOT NULL AND NOT s.propagated LIMIT batch)
+        UNION
+        (SELECT due_pipelines(batch))
+        UNION
+        (SELECT p.id FROM pipelines AS p WHERE p.all_ended AND p.status IN ('running', 'paused', 'cancelling') LIMIT batch)
+    ) AS found (pipeline_id) LIMIT batch
 $$;
 
 --

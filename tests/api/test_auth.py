@@ -50,8 +50,8 @@ async def test_with_a_token_set_every_route_asks_for_it_but_the_two_health_check
                     assert answer.json()["code"] == "unauthorized"
                     assert answer.headers["www-authenticate"] == "Bearer"
             for scheme in ("Bearer", "bearer"):
-                right = {"authorization": f"{scheme} {TOKEN}"}
-                async with client.stream(method, path, headers=right) as answer:  # some answers never end
+                headers = {"authorization": f"{scheme} {TOKEN}"}
+                async with client.stream(method, path, headers=headers) as answer:  # some never end
                     assert answer.status_code not in {401, 403}, (method, path)
 
 

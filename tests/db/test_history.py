@@ -8,6 +8,7 @@ import pytest
 from app.db import queues, series, stats, tasks, workers
 from schemas.states import StageStatus
 from tests.support.pipelines import submit
+from tests.support.plans import blocks_read
 from tests.support.workers import a_worker
 
 PIPELINES = 10_000
@@ -28,9 +29,6 @@ SELECT pipeline_id, position + 1, 'stage.completed', name, json_build_object('ta
 INSERT INTO workers (id, name, version, queues, process_slots, inline_slots, state, heartbeat_at, lease_expires_at)
 SELECT gen_random_uuid(), 'old', '1', '{{default}}', 4, 100, 'stopped', now() - interval '1 day', now()
   FROM generate_series(1, 20000)"""
-READ = """
-SELECT relname, pg_stat_get_xact_blocks_fetched(oid) AS blocks FROM pg_class
- WHERE relnamespace = 'public'::regnamespace AND pg_stat_get_xact_blocks_fetched(oid) > 0"""
 MANY, MANY_FOR_A_PAGE = 200, 1_000
 """Fewer blocks than any of the tables here has; a page of fifty tasks looks fifty of them up."""
 
@@ -69,14 +67,9 @@ def lists():
     yield "failed of a pipeline", {"pipeline_id": 17, "statuses": [failed]}
 
 
-async def blocks_read(pool, question):
-    """How many blocks of each table and index an answer takes, and the answer."""
-    async with pool.acquire() as c, c.transaction():
-        before = dict(await c.fetch(READ))
-        answer = await question(c)
-        after = dict(await c.fetch(READ))
-    read = {name: blocks - before.get(name, 0) for name, blocks in after.items()}
-    return {name: blocks for name, blocks in read.items() if blocks}, answer
+async def blocks(pool, question):
+    async with pool.acquire() as c:
+        return await blocks_read(c, question)
 
 
 async def test_no_question_reads_through_the_history(pool, history):
@@ -98,7 +91,7 @@ async def test_no_question_reads_through_the_history(pool, history):
                 c, tasks.Selection(**o), a, 50
             )
     for name, question in questions.items():
-        read, _ = await blocks_read(pool, question)
+        read, _ = await blocks(pool, question)
         assert sum(read.values()) < (MANY_FOR_A_PAGE if "behind" in name else MANY), (name, read)
 
 
@@ -106,7 +99,7 @@ async def test_a_filter_that_hardly_anything_passes_is_answered_in_bounded_steps
     """Each page looks at ``WALKED_MAX`` stages and says where to go on, so that no answer takes long."""
     assert await history[0].status() == "running"
     for options in ({"task": "train_model"}, {"statuses": [StageStatus.COMPLETED], "queue": "training"}):
-        read, (found, more) = await blocks_read(
+        read, (found, more) = await blocks(
             pool, lambda c, o=options: tasks.page(c, tasks.Selection(**o), tasks.LAST, 50)
         )
         assert (found, more is None) == ([], False)

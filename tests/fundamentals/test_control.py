@@ -12,7 +12,7 @@ from tests.support.processes import Oracle
 
 async def ask(headway: Headway, method: str, path: str, **body: Any) -> Any:
     content = msgspec.json.encode(body) if body else None
-    return msgspec.json.decode(await headway._ask(method, f"/api/v1/pipelines{path}", content=content))
+    return msgspec.json.decode(await headway.ask(method, f"/api/v1/pipelines{path}", content=content))
 
 
 async def do(headway: Headway, verb: str, pipeline: UUID) -> Pipeline:
@@ -77,7 +77,7 @@ async def test_a_higher_priority_overtakes_what_waits_already(headway: Headway, 
 async def test_a_create_call_repeated_under_its_key_runs_once(headway: Headway, oracle: Oracle):
     spec = {"name": "once", "start": True, "stages": [oracle.stage("a", "say('runs')")]}
     key = str(uuid4())
-    pipelines = [await headway.create(spec, idempotency_key=key) for _ in range(3)]
+    pipelines = [await headway.pipelines.create(spec, idempotency_key=key) for _ in range(3)]
     assert len({pipeline.uuid for pipeline in pipelines}) == 1
     assert (await headway.ended(pipelines[0].uuid)).status == "completed"
     assert oracle.words() == ["runs"]
@@ -85,8 +85,8 @@ async def test_a_create_call_repeated_under_its_key_runs_once(headway: Headway, 
 
 async def test_a_dry_run_says_what_would_be_stored_and_stores_nothing(headway: Headway, installation: Installation):
     count = await installation.value("SELECT count(*) FROM pipelines")
-    plan = await headway.check({"name": "never", "start": True, "stages": [noop("a"), noop("b", "a")]})
-    assert [(stage["name"], stage["depends_on"]) for stage in plan["stages"]] == [("a", []), ("b", ["a"])]
+    plan = await headway.pipelines.check({"name": "never", "start": True, "stages": [noop("a"), noop("b", "a")]})
+    assert [(stage.name, stage.depends_on) for stage in plan.stages] == [("a", []), ("b", ["a"])]
     assert await installation.value("SELECT count(*) FROM pipelines") == count
 
 

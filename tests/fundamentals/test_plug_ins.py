@@ -103,7 +103,7 @@ async def test_its_params_are_checked_when_a_pipeline_is_submitted(
     headway: Headway, params: dict[str, Any], pointer: str, sentence: str
 ):
     with pytest.raises(ApiError) as refused:
-        await headway.check({"name": "p", "stages": [{"name": "shard", "task": "shard", "params": params}]})
+        await headway.pipelines.check({"name": "p", "stages": [{"name": "shard", "task": "shard", "params": params}]})
 
     (fault,) = refused.value.faults
     assert (fault.pointer, sentence in fault.detail) == (pointer, True), fault.detail
@@ -135,7 +135,7 @@ async def test_a_reference_to_its_result_is_checked_against_what_it_declares(
     evaluate = {"name": "evaluate", "task": "run_evaluation", "params": params}
 
     with pytest.raises(ApiError) as refused:
-        await headway.check({"name": "p", "stages": [shard("/rows"), evaluate]})
+        await headway.pipelines.check({"name": "p", "stages": [shard("/rows"), evaluate]})
 
     (fault,) = refused.value.faults
     assert fault.pointer == "/stages/1/params/dataset"

@@ -14,7 +14,7 @@ TASKS = "/api/v1/tasks"
 
 async def answer(headway: Headway, path: str) -> Any:
     """What the API says, as JSON."""
-    return json.loads(await headway._ask("GET", path))
+    return json.loads(await headway.ask("GET", path))
 
 
 class Followed:
@@ -58,7 +58,7 @@ class Followed:
 @asynccontextmanager
 async def follow(headway: Headway, task: UUID, **headers: str):
     """Follow the log of a task."""
-    async with headway._http.stream(
+    async with headway._http._http.stream(
         "GET", f"{TASKS}/{task}/logs?follow=true", headers=headers, timeout=WITHIN_S
     ) as stream:
         assert stream.status_code == 200
@@ -87,7 +87,7 @@ async def test_what_a_process_prints_is_followed_as_it_comes_through_all_of_its_
         assert await rest.end() == {"status": "completed"}
 
     assert rest.text == {2: "and ends, on stderr\n"}
-    assert (await headway._ask("GET", f"{TASKS}/{task}/logs?attempt=1&tail=1")).decode() == "and ends, on stderr\n"
+    assert (await headway.ask("GET", f"{TASKS}/{task}/logs?attempt=1&tail=1")).decode() == "and ends, on stderr\n"
 
 
 async def test_a_cancelled_task_ends_its_followed_log_with_its_last_words(headway: Headway, oracle: Oracle):

@@ -20,12 +20,11 @@ FILL = """
 WITH old AS (
     INSERT INTO pipelines (uuid, name, labels, status, stage_count, open_stages, broken_stages, last_seq, error,
                            created_at, started_at, finished_at)
-    SELECT lpad(to_hex(n), 32, '0')::uuid, 'old-' || n % 1000, jsonb_build_object('team', (n % 100)::text), s.status,
-           2, 0,
+    SELECT lpad(to_hex(n), 32, '0')::uuid, 'old-' || n % 1000, '{"team": "a"}', s.status, 2, 0,
            (s.status <> 'completed')::integer, 6, CASE s.status WHEN 'failed' THEN '{}'::jsonb END, t.day, t.day, t.day
       FROM generate_series(1, $1::integer) AS n
-     CROSS JOIN LATERAL (SELECT CASE WHEN n % 10 = 0 THEN 'failed' WHEN n % 50 = 1 THEN 'cancelled' ELSE 'completed' END
-                                    AS status) AS s
+     CROSS JOIN LATERAL (SELECT CASE WHEN n % 10 = 0 THEN 'failed' WHEN n % 50 = 1 THEN 'cancelled'
+                                         ELSE 'completed' END AS status) AS s
      CROSS JOIN LATERAL (SELECT clock_timestamp() - ($1 - n) * interval '1 minute' AS day) AS t
     RETURNING id, uuid, status, created_at AS day
 ), old_stages AS (

@@ -217,6 +217,10 @@ class Headway(Client):
         """Look at one stage."""
         return stage_of(await self.get(pipeline), name)
 
+    async def ask(self, method: str, path: str, **options: Any) -> bytes:
+        """Ask the API for something that the client has no call for."""
+        return await self._http._ask(method, path, **options)
+
     async def get(self, pipeline: UUID) -> Pipeline:
         """Look at a pipeline."""
         return await self.pipelines.get(pipeline)

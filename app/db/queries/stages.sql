@@ -21,27 +21,12 @@ UPDATE stages AS s SET progress = r.progress
  WHERE s.pipeline_id = r.pipeline_id AND s.position = r.position
 
 -- name: releasable
--- What the sweep has to look at: live pipelines with ended stages whose dependents were not told, with retries that
--- are due, with stages that have waited too long, or with nothing left to wait for. Each is an index of live rows only.
-SELECT pipeline_id FROM (
-    (SELECT s.pipeline_id FROM stages AS s WHERE s.finished_at IS NOT NULL AND NOT s.propagated LIMIT $1)
-    UNION
-    (SELECT s.pipeline_id FROM stages AS s WHERE s.status = 'retrying' AND s.retry_at <= clock_timestamp()
-      ORDER BY s.retry_at LIMIT $1)
-    UNION
-    (SELECT s.pipeline_id FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id AND p.status = 'running'
-      WHERE s.give_up_at <= clock_timestamp() AND s.queue <> ALL (paused_queues()) ORDER BY s.give_up_at LIMIT $1)
-    UNION
-    (SELECT p.id FROM pipelines AS p WHERE p.all_ended AND p.status IN ('running', 'paused', 'cancelling') LIMIT $1)
-) AS found LIMIT $1
+-- The pipelines that the sweep has to look at.
+SELECT releasable_pipelines($1) AS pipeline_id
 
 -- name: due
 -- The pipelines with a stage whose next attempt is due, or that has waited too long for one.
-(SELECT s.pipeline_id FROM stages AS s WHERE s.status = 'retrying' AND s.retry_at <= clock_timestamp()
-  ORDER BY s.retry_at LIMIT $1)
-UNION
-(SELECT s.pipeline_id FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id AND p.status = 'running'
-  WHERE s.give_up_at <= clock_timestamp() AND s.queue <> ALL (paused_queues()) ORDER BY s.give_up_at LIMIT $1)
+SELECT due_pipelines($1) AS pipeline_id
 
 -- name: queued_after
 -- A page of all queued stages of running pipelines, oldest first, for dispatching again what Redis may have lost. A

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from schemas.event import EventType
 from schemas.states import Outcome, PipelineStatus, StageStatus
-from tests.properties.interleaving.calls import Call, CancelStage, Claim, Complete
+from tests.properties.interleaving.calls import Ask, Call, CancelStage, Claim, Complete
 from tests.properties.simulation.model.records import Event, StagePlan
 from tests.properties.simulation.witness.history import History, StageHistory
 
@@ -106,6 +106,9 @@ class Book:
             self.history.take(event)
             if event.position is not None:
                 self._learn_of_stage(call, event, event.position)
+        began = any(event.type is EventType.PIPELINE_STARTED for event in news)
+        if began and isinstance(call, Ask) and call.verb == "retry":
+            self.untold.clear()  # it tells everybody itself
 
     def _learn_of_stage(self, call: Call, event: Event, position: int) -> None:
         self.later.discard(position)

@@ -134,7 +134,11 @@ ALL = (
         "the answer to a repeated claim does not ask whether the attempt still runs",
         PROTOCOL,
         {"FILTER (WHERE s.status = 'running' AND s.pipeline_id": "FILTER (WHERE s.pipeline_id"},
-        ("tests/services",),
+        (
+            "tests/services/test_claim.py",
+            "tests/services/test_claim_refusals.py",
+            "tests/services/test_random_rounds.py",
+        ),
         masked_by="the lease token, which a stage has only while it runs",
     ),
     Mutant(

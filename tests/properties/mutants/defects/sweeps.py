@@ -1,77 +1,96 @@
 """Defects of the scheduler: its sweeps lose a branch, believe Redis, or are too quick to judge."""
 
-from tests.properties.mutants.mutant import Mutant
+from tests.properties.mutants.mutant import PROTOCOL, Mutant
 
 STAGES = "app/db/queries/stages.sql"
-RETRYING = "SELECT s.pipeline_id FROM stages AS s WHERE s.status = 'retrying' AND"
 LOOKS = (
     Mutant(
         "sweep_forgets_releases",
         "the sweep does not find stages whose dependents were not told",
-        STAGES,
-        {"WHERE s.finished_at IS NOT NULL AND NOT s.propagated LIMIT $1)": "WHERE false LIMIT $1)"},
+        PROTOCOL,
+        {"WHERE s.finished_at IS NOT NULL AND NOT s.propagated LIMIT batch)": "WHERE false LIMIT batch)"},
         ("test_the_sweep_finds_a_lost_release",),
     ),
     Mutant(
-        "sweep_forgets_retries",
-        "the sweep does not find retries that are due",
-        STAGES,
-        {f"    ({RETRYING}": f"    ({RETRYING} false AND"},
+        "sweep_forgets_what_is_due",
+        "the sweep does not find retries that are due, nor stages that have waited too long",
+        PROTOCOL,
+        {"        (SELECT due_pipelines(batch))\n": "        (SELECT NULL::bigint WHERE false)\n"},
         ("test_the_sweep_finds_a_retry_that_is_due",),
-    ),
-    Mutant(
-        "sweep_forgets_long_waits",
-        "the sweep does not find stages that have waited too long",
-        STAGES,
-        {"      WHERE s.give_up_at <= clock_timestamp()": "      WHERE false"},
-        ("test_one_that_is_queued_for_too_long_fails_and_skips_its_dependents",),
-    ),
-    Mutant(
-        "sweep_finds_long_waits_of_the_paused",
-        "the sweep finds stages that have waited for a pause to end",
-        STAGES,
-        {
-            "    (SELECT s.pipeline_id FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id "
-            "AND p.status = 'running'\n": (
-                "    (SELECT s.pipeline_id FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id\n"
-            )
-        },
-        ("test_while_its_pipeline_is_paused_the_clock_stands_still",),
     ),
     Mutant(
         "sweep_forgets_settlements",
         "the sweep does not find pipelines whose stages have all ended",
-        STAGES,
-        {"(SELECT p.id FROM pipelines AS p WHERE p.all_ended AND": "(SELECT p.id FROM pipelines AS p WHERE false AND"},
+        PROTOCOL,
+        {"FROM pipelines AS p WHERE p.all_ended AND": "FROM pipelines AS p WHERE false AND"},
         ("test_the_sweep_finds_a_lost_settlement",),
     ),
     Mutant(
         "sweep_forgets_the_cancelled",
         "the sweep does not find cancelled pipelines whose stages have all ended",
-        STAGES,
-        {"p.status IN ('running', 'paused', 'cancelling') LIMIT $1": "p.status IN ('running', 'paused') LIMIT $1"},
+        PROTOCOL,
+        {"p.all_ended AND p.status IN ('running', 'paused', 'cancelling') ": "p.all_ended AND p.status = 'running' "},
         ("test_the_sweep_finds_the_lost_settlement_of_a_cancelled_or_a_paused_pipeline",),
     ),
     Mutant(
         "sweep_finds_the_ended",
         "the sweep finds pipelines that have settled long ago",
-        STAGES,
-        {"WHERE p.all_ended AND p.status IN ('running', 'paused', 'cancelling') LIMIT": "WHERE p.all_ended LIMIT"},
+        PROTOCOL,
+        {"p.all_ended AND p.status IN ('running', 'paused', 'cancelling') LIMIT": "p.all_ended LIMIT"},
         ("test_the_sweep_finds_nothing_where_there_is_nothing_to_do",),
     ),
     Mutant(
-        "retries_due_too_early",
+        "retrier_forgets_retries",
+        "the retrier does not find retries that are due",
+        PROTOCOL,
+        {"WHERE s.status = 'retrying' AND s.retry_at <= clock_timestamp()": "WHERE false"},
+        ("test_a_retry_that_is_due_is_queued_and_dispatched",),
+    ),
+    Mutant(
+        "retrier_finds_retries_too_early",
         "the retrier finds retries that are not due",
-        STAGES,
-        {f"\n({RETRYING} s.retry_at <= clock": f"\n({RETRYING} s.retry_at <> clock"},
+        PROTOCOL,
+        {"WHERE s.status = 'retrying' AND s.retry_at <= clock_timestamp()": "WHERE s.status = 'retrying'"},
         ("test_a_stage_waits_for_its_retry_until_it_is_due",),
     ),
     Mutant(
         "retrier_forgets_long_waits",
         "the retrier does not find stages that have waited too long",
-        STAGES,
-        {"\n  WHERE s.give_up_at <= clock_timestamp()": "\n  WHERE false"},
+        PROTOCOL,
+        {"WHERE s.give_up_at <= clock_timestamp() AND": "WHERE false AND"},
         ("test_one_that_is_queued_for_too_long_fails_and_skips_its_dependents",),
+    ),
+    Mutant(
+        "retrier_finds_waits_of_the_paused",
+        "the retrier finds stages that have waited for a pause to end",
+        PROTOCOL,
+        {"AND p.status = 'running'\n      WHERE s.give_up_at": "\n      WHERE s.give_up_at"},
+        ("test_while_its_pipeline_is_paused_the_clock_stands_still",),
+    ),
+    Mutant(
+        "retrier_finds_waits_on_paused_queues",
+        "the retrier finds stages that have waited for the pause of their queue to end",
+        PROTOCOL,
+        {
+            "clock_timestamp() AND s.queue <> ALL (paused_queues()) ORDER BY s.give_up_at": (
+                "clock_timestamp() ORDER BY s.give_up_at"
+            )
+        },
+        ("test_what_waits_is_not_given_up_for_the_time_of_the_pause",),
+    ),
+    Mutant(
+        "sweep_reads_history",
+        "the planner may read all stages there ever were to find those that are due",
+        PROTOCOL,
+        {"        'releasable_pipelines(integer)', 'due_pipelines(integer)']": "        'paused_queues()']"},
+        ("test_a_statement_walks_along_indexes_however_long_the_history",),
+    ),
+    Mutant(
+        "beats_read_history",
+        "there is no index of what a worker runs",
+        PROTOCOL,
+        {"CREATE INDEX stages_running ON stages (worker_id) WHERE status = 'running';": ""},
+        ("test_a_statement_walks_along_indexes_however_long_the_history",),
     ),
     Mutant(
         "dispatch_of_the_paused",
