@@ -229,6 +229,13 @@ async def test_a_query_that_is_not_understood_is_refused_and_not_ignored(client)
     assert got == QUERIES
 
 
+async def test_a_bad_name_of_a_stage_is_told_in_words(client):
+    for body in (spec(stage("My Stage")), spec(stage(depends_on=["A"])), spec(dependencies={"a": ["A"]})):
+        problem = told(await client.post(PATH, json=body))
+        assert "lower-case letters" in problem["detail"]
+        assert "regex" not in problem["detail"]
+
+
 async def test_what_a_parameter_is_told_wrong_names_it_in_our_words(client):
     problem = told(await client.get(f"{PATH}?limit=0"))
     assert problem["detail"].startswith("query parameter limit: ")
