@@ -5,8 +5,10 @@ import subprocess
 import sys
 
 import pytest
+import structlog
+from structlog.testing import capture_logs
 
-from app.log import mask_passwords
+from app.log import Outage, mask_passwords
 from tests.cli.programs import ROOT, environment
 
 PROGRAM = """
@@ -53,6 +55,22 @@ def test_json_lines_are_one_object_each_from_us_and_from_libraries():
 )
 def test_passwords_of_urls_are_masked_wherever_they_stand(url, shown):
     assert mask_passwords(url) == shown
+
+
+def test_an_outage_is_told_once_and_so_is_its_end():
+    outage = Outage(structlog.get_logger(), "redis_away")
+    with capture_logs() as logs:
+        outage.end()
+        for _ in range(2):
+            outage.note(TimeoutError(), count=3)
+            outage.note(OSError("refused"))
+            outage.end()
+            outage.end()
+    once = [
+        {"event": "redis_away", "log_level": "warning", "error": "TimeoutError", "count": 3},
+        {"event": "redis_away_no_longer", "log_level": "info"},
+    ]
+    assert logs == once * 2
 
 
 def test_no_format_shows_secrets():
