@@ -22,7 +22,13 @@ REFUSED = {
     "no scheme": {"authorization": TOKEN},
     "not ASCII": {"authorization": b"Bearer \xff\xfe"},
 }
-NOT_IN_THE_DOCUMENT = [("GET", "/docs"), ("GET", "/schema"), ("GET", "/schema/openapi.json"), ("GET", "/schema/x")]
+NOT_IN_THE_DOCUMENT = [
+    ("GET", "/"),
+    ("GET", "/docs"),
+    ("GET", "/schema"),
+    ("GET", "/schema/openapi.json"),
+    ("GET", "/schema/x"),
+]
 
 
 @pytest.fixture

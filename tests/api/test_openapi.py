@@ -191,6 +191,11 @@ async def test_answers_match_their_schemas(client, submit, contract):
         jsonschema_rs.validate(problem["schema"] | {"components": contract["components"]}, body)
 
 
+async def test_the_root_leads_to_the_page(client):
+    answer = await client.get("/")
+    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
+
+
 async def test_the_page_shows_every_operation_and_asks_nobody_else(client, contract):
     page = await client.get("/docs")
     assert page.headers["content-type"].startswith("text/html")

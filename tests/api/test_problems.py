@@ -15,7 +15,6 @@ MEMBERS = {"type", "title", "status", "detail", "instance", "code", "request_id"
 
 async def test_what_the_router_refuses_is_a_problem_too(client):
     for method, path, status, code in [
-        ("GET", "/", 404, "not_found"),
         ("GET", "/nothing/here", 404, "not_found"),
         ("GET", "/schema/nothing", 404, "not_found"),
         ("GET", "/problems/nothing", 404, "not_found"),
