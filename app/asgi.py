@@ -51,6 +51,7 @@ def create_app(settings: Settings) -> Litestar:
             health.readyz,
             health.metrics,
             problems.problem_type,
+            docs.root,
             docs.docs,
         ],
         lifespan=[_lifespan],

@@ -13,7 +13,8 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 _SECRET_KEY = re.compile(r"token|password|secret|authorization|api_key", re.IGNORECASE)
 _NO_SECRET = frozenset({"lease_token", "dispatch_token"})
-_URL_PASSWORD = re.compile(r"(\w+://[^\s/:@]*):[^\s/@]+@")
+_URL_PASSWORD = re.compile(r"(\w+://[^\s/:@]*):[^\s/]+@")
+_QUERY_PASSWORD = re.compile(r"([?&]\w*(?:password|passwd|secret|token)\w*=)[^\s&#]+", re.IGNORECASE)
 
 
 def configure(log_format: Literal["json", "pretty"] | None, level: str) -> None:
@@ -35,12 +36,39 @@ def configure(log_format: Literal["json", "pretty"] | None, level: str) -> None:
         structlog.stdlib.ProcessorFormatter(processors=_ending(pretty=pretty), foreign_pre_chain=shared)
     )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    # It tells of an outage again and again, with a traceback; whoever uses the pool tells of it once.
+    logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+class Outage:
+    """Says once that a server is away, and once that it is back, however often it is asked in between."""
+
+    def __init__(self, log: Any, event: str) -> None:
+        self._log, self.event = log, event
+        self._lasts = False
+
+    def note(self, error: BaseException, **facts: object) -> None:
+        """It did not answer."""
+        if not self._lasts:
+            self._lasts = True
+            self._log.warning(self.event, error=told(error), **facts)
+
+    def end(self) -> None:
+        """It has answered."""
+        if self._lasts:
+            self._lasts = False
+            self._log.info(f"{self.event}_no_longer")
+
+
+def told(error: BaseException) -> str:
+    """What an error says; some say nothing but their name."""
+    return str(error) or type(error).__name__
 
 
 def mask_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -53,7 +81,7 @@ def mask_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
 
 def mask_passwords(text: str) -> str:
     """Replace the passwords of the URLs in a text."""
-    return _URL_PASSWORD.sub(r"\1:***@", text)
+    return _QUERY_PASSWORD.sub(r"\1***", _URL_PASSWORD.sub(r"\1:***@", text))
 
 
 def _drop_colours(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8700
     url: str | None = None
+    allowed_hosts: str = ""
 
     lease_timeout_s: Seconds = 30
     heartbeat_interval_s: Seconds = 10

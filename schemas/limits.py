@@ -5,6 +5,7 @@ JSON_DEPTH_MAX = 32
 STAGES_MAX = 1_000
 STAGES_HARD_MAX = 10_000
 DEPENDENCIES_PER_STAGE_MAX = 1_000
+EDGES_MAX = 2 * STAGES_HARD_MAX  # a fan out to so many stages and in again, and checked within a tenth of a second
 PIPELINE_NAME_MAX = 128
 STAGE_NAME_MAX = 63
 DESCRIPTION_MAX = 4_096

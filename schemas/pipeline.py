@@ -25,6 +25,7 @@ Labels = Annotated[dict[LabelText, LabelText], Meta(max_length=limits.LABELS_MAX
 Seconds = Annotated[float, Meta(ge=0, le=limits.RETRY_DELAY_MAX_S, description="seconds")]
 Timeout = Annotated[float, Meta(ge=1, le=limits.TIMEOUT_MAX_S, description="seconds an attempt may run")]
 WaitTimeout = Annotated[float, Meta(ge=1, le=limits.TIMEOUT_MAX_S, description="seconds, or null for no limit")]
+Dependencies = Annotated[list[StageName], Meta(max_length=limits.DEPENDENCIES_PER_STAGE_MAX)]
 Backoff = Annotated[
     float, Meta(ge=1, le=limits.RETRY_BACKOFF_MAX, description="each delay is so many times the one before")
 ]
@@ -45,9 +46,7 @@ class StageSpec(Struct, forbid_unknown_fields=True):
     name: StageName
     task: TaskName
     params: dict[str, Any] = field(default_factory=dict)
-    depends_on: Annotated[list[StageName], Meta(max_length=limits.DEPENDENCIES_PER_STAGE_MAX)] = field(
-        default_factory=list,
-    )
+    depends_on: Dependencies = field(default_factory=list)
     queue: Queue | None = None
     max_retries: MaxRetries | None = None
     retry_delay: Seconds = limits.RETRY_DELAY_DEFAULT_S
@@ -70,7 +69,7 @@ class PipelineSpec(Struct, forbid_unknown_fields=True):
     max_retries: MaxRetries = 0
     labels: Labels = field(default_factory=dict)
     start: bool = False
-    dependencies: dict[StageName, list[StageName]] = field(default_factory=dict)
+    dependencies: dict[StageName, Dependencies] = field(default_factory=dict)
 
 
 class PipelinePatch(Struct, forbid_unknown_fields=True):

@@ -7,6 +7,7 @@ from itertools import chain
 import structlog
 
 from app.errors import Unavailable
+from app.log import Outage
 from app.services import stages
 from schemas.stage import Completed, Completion
 from workers.publish import publish_hints
@@ -24,6 +25,7 @@ class Completer:
         self.room = room
         self._waiting: list[Completion] = []
         self._flusher: asyncio.Task[None] | None = None
+        self._outage = Outage(log, "outcomes_wait_for_postgres")
 
     def put(self, completion: Completion) -> None:
         """Commit this outcome soon."""
@@ -45,7 +47,7 @@ class Completer:
         try:
             answer = await stages.complete(self.room.pool, batch)
         except Unavailable as error:
-            log.warning("outcomes_wait_for_postgres", count=len(batch), error=str(error))
+            self._outage.note(error, count=len(batch))
             self._waiting = batch + self._waiting
             await asyncio.sleep(PAUSE_S * random.uniform(0.8, 1.2))
         except Exception:
@@ -57,6 +59,7 @@ class Completer:
             log.exception("outcome_refused", stage=str(batch[0].stage))
             self.room.let_go(batch[0].lease_token)
         else:
+            self._outage.end()
             await self._committed(batch, answer)
 
     async def _committed(self, batch: list[Completion], answer: Completed) -> None:

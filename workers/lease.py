@@ -23,6 +23,7 @@ import structlog
 from app.db import workers as db
 from app.db.pool import Session, open_session, reachable
 from app.errors import Unavailable
+from app.log import Outage
 from schemas.stage import Beat
 from workers.room import Room
 
@@ -53,6 +54,7 @@ class Lease(threading.Thread):
         self._ended = False
         self._renewed_at = time.monotonic()
         self._silent_steps = 0
+        self._outage = Outage(log, "beat_failed")
 
     def beat_now(self) -> None:
         """Do not wait for the next turn."""
@@ -96,7 +98,7 @@ class Lease(threading.Thread):
                     session = session or await open_session(_url(self.room))
                     answer = await db.beat(session, self.room.worker, self.timeout_s, held)
         except Unavailable as error:
-            log.warning("beat_failed", error=str(error.__cause__ or error))
+            self._outage.note(error.__cause__ or error)
             if session is not None:
                 session.terminate()
             return None
@@ -106,6 +108,7 @@ class Lease(threading.Thread):
                 session.terminate()
             return None
         self._renewed_at = began
+        self._outage.end()
         self._tell(self._on_beat, answer)
         return session
 

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct, field
 
 from app.db.pool import BAD_DATA
 from app.errors import Unavailable
+from app.log import Outage
 from app.services import checkpoints, series, stages
 from schemas.checkpoint import CheckpointReport
 from schemas.event import LiveType
@@ -59,6 +60,7 @@ class Reporter:
         self._series = SeriesBuffer()
         self._checkpoints: list[CheckpointReport] = []
         self._flusher: asyncio.Task[None] | None = None
+        self._outage = Outage(log, "reports_wait_for_postgres")
         self._closed = False
 
     def take(self, line: dict[str, Any]) -> None:
@@ -138,14 +140,16 @@ class Reporter:
                 await stages.report_progress(
                     self.room.pool, [Progress(self.claim.stage, self.claim.lease_token, progress)]
                 )
+                self._outage.end()
         except Unavailable as error:
-            log.warning("report_waits_for_postgres", error=str(error))
+            self._outage.note(error)
         if self._series:
             await self._write_series()
 
     async def _record(self, report: CheckpointReport) -> None:
         try:
             await checkpoints.record(self.room.pool, [report])
+            self._outage.end()
         except UNSTORABLE as error:
             log.warning("checkpoint_ignored", path=report.path, error=str(error))
 
@@ -154,8 +158,9 @@ class Reporter:
         reports = self._series.drain()
         try:
             await series.record(self.room.pool, MetricsReport(self.claim.stage, self.claim.lease_token, reports))
+            self._outage.end()
         except Unavailable as error:
-            log.warning("metrics_wait_for_postgres", error=str(error))
+            self._outage.note(error)
             self._series.restore(reports)
             return False
         except BAD_DATA as error:  # its pipeline was deleted, or nobody knows what it wrote

@@ -86,12 +86,10 @@ def _completion(claim: Claim, ending: Ending, reason: Stop | None) -> Completion
         case Stop.TIMEOUT:
             ending = _timed_out(claim, ending)
         case None if ending.outcome is Outcome.CANCELLED:
-            error = {
-                "code": "stopped",
-                "message": "It stopped by itself, as if it had been asked to.",
-                **(ending.error or {}),
-            }
-            ending = Ending(Outcome.FAILED, error=error)
+            found = ending.error or {}
+            how = f" (exit code {found['exit_code']})" if "exit_code" in found else ""
+            message = f"It stopped as if it had been asked to{how}, but nobody had."
+            ending = Ending(Outcome.FAILED, error={**found, "code": "stopped", "message": message})
     delay_s = next_delay_s(claim.failures + 1, claim, retryable=ending.retryable, jitter=random.random())
     return _complete(claim, ending.outcome, error=ending.error, retry_delay_s=delay_s)
 

@@ -22,6 +22,7 @@ from arq.worker import Function, Worker, func
 from app import __version__
 from app.db.pool import open_pool
 from app.errors import SetupError, Unavailable
+from app.log import Outage
 from app.queue import REDIS_AWAY, STAGE_FUNCTION, Job, JobQueue, open_redis, require_noeviction
 from app.services import stages, tasks, workers
 from app.settings import Settings
@@ -90,6 +91,7 @@ class HeadwayWorker(Worker):
 
     async def _serve(self, slot: Slot) -> None:
         """Fill the free slots of one kind, again and again."""
+        outage = Outage(log, "redis_away")
         while not self.draining.is_set():
             self.slot_freed[slot].clear()
             free = self.capacity[slot] - len(self.running[slot])
@@ -100,13 +102,14 @@ class HeadwayWorker(Worker):
                     await self._either(self.slot_freed[slot].wait())
                     continue
                 jobs = await self.room.queue.claim({slot: free}, self.queues, self.plug_ins)
+                outage.end()
                 if jobs:
                     await self._start(slot, jobs)
                 if len(jobs) < free:  # the queues were empty then; who adds to one since has set a marker
                     timeout_s = WAIT_S * random.uniform(0.8, 1.2)
                     await self._either(self.waiting.wait([slot], self.queues, timeout_s, self.plug_ins))
             except REDIS_AWAY as error:
-                log.warning("redis_away", error=str(error))
+                outage.note(error)
                 await self._either(asyncio.sleep(OUTAGE_PAUSE_S * random.uniform(0.8, 1.2)))
 
     async def _either(self, something: Awaitable[Any]) -> None:
@@ -144,12 +147,13 @@ class HeadwayWorker(Worker):
         """Ask with the same tokens until there is an answer: a claim whose reply was lost is granted again."""
         asking = {request.lease_token for request in requests}
         self.asking |= asking
+        outage = Outage(log, "claims_wait_for_postgres")
         try:
             while True:
                 try:
                     return await stages.claim(self.room.pool, self.room.worker, requests)
                 except Unavailable as error:
-                    log.warning("claims_wait_for_postgres", count=len(requests), error=str(error))
+                    outage.note(error, count=len(requests))
                     await asyncio.sleep(OUTAGE_PAUSE_S * random.uniform(0.8, 1.2))
         finally:
             self.asking -= asking
@@ -284,7 +288,8 @@ async def run(settings: Settings) -> int:
 
 async def _serve(room: Room, waiting: JobQueue, queues: Sequence[Queue]) -> int:
     await workers.require_durability(room.pool)
-    require_data_dir(room.settings.data_dir, await workers.installation(room.pool))
+    installation, is_new = await workers.installation(room.pool), await workers.is_new(room.pool)
+    require_data_dir(room.settings.data_dir, installation, may_adopt=is_new)
     await tasks.register(room.pool, map(task_type, room.tasks.values()))
     settings = room.settings
     await workers.register(

@@ -4,6 +4,7 @@ Routes are closed unless they say ``public=True``, so a forgotten route is a clo
 """
 
 import hmac
+from collections.abc import Container
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,7 +15,7 @@ from pydantic import SecretStr
 
 from app.api.problems import Forbidden
 from app.errors import SetupError, Unauthorized
-from app.settings import Settings
+from app.settings import Settings, names_in
 
 
 def require_token_or_loopback(settings: Settings) -> None:
@@ -36,14 +37,15 @@ def authorise(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRoute
 
     Raises:
         Unauthorized: the token is missing or wrong.
-        Forbidden: without a token, a web page from elsewhere asks.
+        Forbidden: without a token, a web page from elsewhere asks, or somebody who calls this machine by another name.
 
     """
     if handler.opt.get("public"):
         return
-    token: SecretStr | None = connection.app.state.settings.api_token
+    settings: Settings = connection.app.state.settings
+    token = settings.api_token
     if token is None:
-        _refuse_foreign_pages(connection.headers.get("origin"))
+        _refuse_others(connection, names_in(settings.allowed_hosts))
     elif not _carries(connection.headers.get("authorization", ""), token):
         raise Unauthorized("Send the API token as 'Authorization: Bearer <token>'.")
 
@@ -54,10 +56,25 @@ def _carries(authorization: str, token: SecretStr) -> bool:
     return scheme.lower() == "bearer" and hmac.compare_digest(sent.strip().encode(), expected)
 
 
-def _refuse_foreign_pages(origin: str | None) -> None:
+def _refuse_others(connection: ASGIConnection[Any, Any, Any, Any], allowed: Container[str]) -> None:
     # A browser lets any page send a POST to the loopback, and tells where the page came from. Stages run commands.
-    if origin is not None and not _is_this_machine(urlsplit(origin).hostname or ""):
+    origin, host = connection.headers.get("origin"), connection.headers.get("host")
+    if origin is not None and not _is_one_of_us(origin, allowed):
         raise Forbidden("Web pages of other origins may not use this API while it has no token.")
+    # A page whose own name is made to lead here (DNS rebinding) is of the same origin; what betrays it is that name.
+    if host is not None and not _is_one_of_us(f"//{host}", allowed):
+        raise Forbidden(
+            "Without a token this API answers to localhost and 127.0.0.1 only: use one of these, name this one in "
+            "HEADWAY_ALLOWED_HOSTS, or set HEADWAY_API_TOKEN."
+        )
+
+
+def _is_one_of_us(address: str, allowed: Container[str]) -> bool:
+    try:
+        host = urlsplit(address).hostname or ""
+    except ValueError:
+        return False
+    return host in allowed or _is_this_machine(host)
 
 
 def _is_this_machine(host: str) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from litestar import Request, get
 from litestar.enums import MediaType
+from litestar.response import Redirect
 
 from app.api.openapi import document
 
@@ -25,6 +26,12 @@ pre {{ background: #8881; padding: .75rem; overflow-x: auto; font-size: .85rem }
 <h2>Errors</h2><p>Everything that is not 2xx is <code>application/problem+json</code>:</p>{problem}
 </body></html>
 """
+
+
+@get("/", include_in_schema=False)
+async def root() -> Redirect:
+    """Lead whoever looks what answers here to the documentation. Needs the token when one is set."""
+    return Redirect("/docs", status_code=307)
 
 
 @get("/docs", include_in_schema=False, media_type=MediaType.HTML)

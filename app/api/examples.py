@@ -12,7 +12,7 @@ PIPELINE_SPEC: dict[str, Any] = {
     "labels": {"team": "vision"},
     "start": True,
     "stages": [
-        {"name": "prepare", "task": "preprocess_dataset", "params": {"source": "builtin:digits"}},
+        {"name": "prepare", "task": "preprocess_dataset", "params": {"dataset": "builtin:digits"}},
         {
             "name": "train",
             "task": "train_model",
@@ -61,7 +61,7 @@ _PIPELINE: dict[str, Any] = {
             "queue": "preprocessing",
             "status": "queued",
             "task_id": _PREPARE,
-            "params": {"source": "builtin:digits"},
+            "params": {"dataset": "builtin:digits"},
             "waiting_reason": "waits for a free slot on the queue preprocessing",
             "queued_at": _AT,
         },

@@ -136,7 +136,8 @@ def _as_family(error: Exception) -> HeadwayError:
 
 
 def _fault(entry: Any) -> Fault:
-    where = f"{entry.get('source', 'query')} parameter {entry.get('key', '')}"
+    source = entry.get("source", "query")  # an enumeration of the framework's, or a word
+    where = f"{getattr(source, 'value', source)} parameter {entry.get('key', '')}"
     return Fault("invalid_parameter", f"{where}: {entry['message'][:ECHO_MAX]}")
 
 

@@ -1,7 +1,8 @@
 """The query string: what is not known is refused, not ignored, so that a typo in a filter does not list everything."""
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable
 from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl
@@ -21,7 +22,7 @@ async def require_known_query(request: Request[Any, Any, Any]) -> None:
 
     Raises:
         MalformedRequest: it is not UTF-8.
-        InvalidRequest: a parameter is unknown here, or holds a control character.
+        InvalidRequest: a parameter is unknown here, holds a control character, or comes twice and has one value only.
 
     """
     raw = request.scope["query_string"]
@@ -31,15 +32,23 @@ async def require_known_query(request: Request[Any, Any, Any]) -> None:
         pairs = parse_qsl(raw.decode(), keep_blank_values=True, errors="strict")
     except UnicodeDecodeError:
         raise MalformedRequest("The query string is not UTF-8.") from None
-    faults = [fault for name, value in pairs if (fault := _fault(name, value, _known(request.route_handler)))]
+    known = _known(request.route_handler)
+    faults = [fault for name, value in pairs if (fault := _fault(name, value, known))]
+    counts = Counter(name for name, _ in pairs)
+    faults += [_twice(name) for name, count in counts.items() if count > 1 and known.get(name) is False]
     if faults:
         raise InvalidRequest("; ".join(fault.detail for fault in faults[:3]), faults=tuple(faults[:50]))
 
 
 @cache
-def _known(handler: BaseRouteHandler) -> frozenset[str]:
-    known = ((name, field.kwarg_definition) for name, field in handler.parsed_fn_signature.parameters.items())
-    return frozenset(marked.name or name for name, marked in known if isinstance(marked, QueryParameter))
+def _known(handler: BaseRouteHandler) -> dict[str, bool]:
+    """The parameters that a route has, and whether each may come more than once."""
+    known = ((name, field, field.kwarg_definition) for name, field in handler.parsed_fn_signature.parameters.items())
+    return {
+        marked.name or name: any(kind.is_non_string_sequence for kind in (field, *field.inner_types))
+        for name, field, marked in known
+        if isinstance(marked, QueryParameter)
+    }
 
 
 def labels(texts: Iterable[str]) -> list[tuple[str, str]]:
@@ -65,7 +74,11 @@ def refused(parameter: str, why: str) -> InvalidRequest:
     return InvalidRequest(detail, faults=(Fault("invalid_parameter", detail),))
 
 
-def _fault(name: str, value: str, known: frozenset[str]) -> Fault | None:
+def _twice(name: str) -> Fault:
+    return Fault("invalid_parameter", f"query parameter {quoted(name)}: it is given twice and has one value only")
+
+
+def _fault(name: str, value: str, known: Collection[str]) -> Fault | None:
     if name not in known:
         choice = f"known here: {', '.join(sorted(known))}" if known else "none is known here"
         return Fault("unknown_parameter", f"query parameter {quoted(name)}: {choice}")

@@ -5,9 +5,11 @@ from app.commands.wording import age, message_of, took
 from schemas.pipeline import Pipeline, PipelinePage
 from schemas.series import SeriesPage
 from schemas.stage import Stage
+from schemas.states import StageStatus
 from schemas.task import Task, TaskPage
 
 WIDE = 120
+LOG_LINES = 10
 
 
 def draw_pipelines(page: PipelinePage) -> None:
@@ -33,6 +35,15 @@ def draw_pipeline(pipeline: Pipeline) -> None:
     for stage in pipeline.stages:
         if why := message_of(stage.error) or one_line(stage.waiting_reason or ""):
             print_line(f"{stage.name}: {why}")
+    draw_logs(pipeline)
+
+
+def draw_logs(pipeline: Pipeline) -> None:
+    """The last lines that each failed stage has printed."""
+    for stage in pipeline.stages:
+        if stage.status is StageStatus.FAILED and stage.error and (log := str(stage.error.get("log_tail") or "")):
+            lines = log.rstrip().splitlines()[-LOG_LINES:]
+            print_line("\n".join([f"the end of the log of {stage.name}:", *(f"  {line}" for line in lines)]))
 
 
 def draw_tasks(page: TaskPage) -> None:

@@ -8,8 +8,9 @@ from uuid import UUID
 from rich.live import Live
 
 from app.client import Client
-from app.commands import exits
+from app.commands import exits, hints
 from app.commands.board import Board
+from app.commands.drawing import draw_logs
 from app.commands.lines import Lines
 from app.commands.terminal import Output, console, print_json, print_line
 from app.commands.wording import message_of
@@ -49,14 +50,18 @@ async def watch(client: Client, uuid: UUID, output: Output, timeout_s: float | N
     if pipeline is None:
         return timed_out(uuid, timeout_s)
     if output == "table":
+        draw_logs(pipeline)
         print_line(ending(pipeline))
     return exits.of_end(pipeline.status)
 
 
 async def wait(client: Client, uuid: UUID, timeout_s: float | None) -> int:
-    """Wait in silence until a pipeline has ended; return the exit code."""
+    """Wait in silence until a pipeline has ended; say why it did not complete, and return the exit code."""
     pipeline = await until(client, uuid, lambda _: None, timeout_s)
-    return timed_out(uuid, timeout_s) if pipeline is None else exits.of_end(pipeline.status)
+    if pipeline is None:
+        return timed_out(uuid, timeout_s)
+    code = exits.of_end(pipeline.status)
+    return code if code == exits.COMPLETED else exits.say(ending(pipeline), code)
 
 
 async def until(client: Client, uuid: UUID, show: Callable[[Event], None], timeout_s: float | None) -> Pipeline | None:
@@ -90,4 +95,4 @@ def ending(pipeline: Pipeline) -> str:
 
 
 def _again(uuid: UUID) -> str:
-    return f"Watch it with: headway pipelines watch {uuid}"
+    return f"Watch it with: {hints.command()} pipelines watch {uuid}"

@@ -10,7 +10,7 @@ from app.client import ApiError, Unreachable
 from app.commands import exits
 from app.commands.calls import connect
 from app.commands.positions import Positions
-from app.commands.spec_file import parse, read_text, with_params
+from app.commands.spec_file import SpecFile, parse, read_text, with_params
 from app.commands.terminal import OutputOption, clean, print_json, print_line
 from app.core.lint import lint as find_faults
 from app.errors import Fault, InvalidRequest
@@ -37,7 +37,7 @@ class Verdict(Struct):
 
 
 async def lint(
-    file: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    file: SpecFile,
     /,
     *,
     param: Annotated[tuple[str, ...], Parameter(name=["--param", "-p"])] = (),

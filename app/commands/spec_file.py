@@ -4,10 +4,11 @@ import sys
 from collections.abc import Hashable, Iterable, Sequence
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import yaml
+from cyclopts import Parameter, Token
 
 from app.commands.calls import assignments
 from app.core.wording import did_you_mean, quoted
@@ -41,6 +42,17 @@ class _Loader(yaml.SafeLoader):
 
 def _error(said: str, node: yaml.Node) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=said, problem_mark=node.start_mark)
+
+
+def _file_name(_type: Any, tokens: Sequence[Token]) -> str:
+    name = tokens[0].value
+    if name.startswith("-") and name != "-":
+        raise ValueError(f"There is no option {name}; a file of that name is written ./{name}.")
+    return name
+
+
+SpecFile = Annotated[str, Parameter(allow_leading_hyphen=True, converter=_file_name)]
+"""The argument that names a pipeline file; "-" is stdin."""
 
 
 def read_text(file: str) -> bytes:

@@ -7,12 +7,12 @@ from cyclopts import Parameter
 from app.commands import exits
 from app.commands.calls import connect
 from app.commands.follow import detachable, wait, watch
-from app.commands.spec_file import parse, read_text, with_params
+from app.commands.spec_file import SpecFile, parse, read_text, with_params
 from app.commands.terminal import OutputOption, print_json, print_line
 
 
 async def submit(
-    file: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    file: SpecFile,
     /,
     *,
     param: Annotated[tuple[str, ...], Parameter(name=["--param", "-p"])] = (),

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from app.client import Client
-from app.commands import exits
+from app.commands import exits, hints
 from app.commands.wording import message_of
 from schemas.states import StageStatus
 from schemas.task import Task
@@ -13,7 +13,7 @@ from schemas.task import Task
 
 async def waited(client: Client, task_id: UUID, timeout_s: float | None) -> Task | None:
     """Wait for the end of a task; None when ``timeout_s`` was not enough. At Ctrl-C, say that it runs on."""
-    again = f"Wait for it with: headway tasks result {task_id} --wait"
+    again = f"Wait for it with: {hints.command()} tasks result {task_id} --wait"
     try:
         async with asyncio.timeout(timeout_s):
             return await client.tasks.wait(task_id)

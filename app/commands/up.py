@@ -5,10 +5,9 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from pathlib import Path
 
 from app import log
-from app.commands import exits
+from app.commands import exits, hints
 from app.commands.running import DataDir
 from app.commands.stack import Stack
 from app.commands.terminal import clean, print_line
@@ -55,7 +54,11 @@ async def with_stack(settings: Settings, work: Callable[[Stack], Awaitable[int]]
         await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if working.done():
             return working.result()
-        say(f"stopping: running stages have {settings.drain_timeout_s:g} s to finish; Ctrl-C again to stop them now")
+        half_s = settings.drain_timeout_s / 2
+        say(
+            f"stopping: running stages have {half_s:g} s to finish, then {half_s:g} s to checkpoint and leave; "
+            "Ctrl-C again to stop them now"
+        )
         return interrupted
     finally:
         stop.set()
@@ -73,13 +76,13 @@ def say(text: str) -> None:
 
 def banner(stack: Stack) -> str:
     """Write where everything is and what to do next."""
-    command = "headway" if stack.settings.data_dir == Path(".headway") else f"HEADWAY_URL={stack.url} headway"
+    command = hints.command(stack.settings)
     return f"""Headway is ready at {stack.url}
 
   data    {stack.data_dir}
   logs    {stack.data_dir}/logs
   docs    {stack.url}/docs
-  submit  {command} submit pipeline.yaml --watch
+  submit  {command} submit {hints.example()} --watch
   check   {command} doctor
   stop    Ctrl-C
 """

@@ -5,10 +5,17 @@ import re
 from app.core.pointer import pointer
 from app.core.wording import QUOTED_MAX, shortened
 from app.errors import Fault
+from schemas import limits
 
 _PLACE = re.compile(r" - at `(?:key` in `)?\$(?P<path>[^`]*)`\Z")
 _STEP = re.compile(r"\.(?P<field>\w+)|\[(?P<index>\d+)\]")
 _FIELD = re.compile(r"Object (?:contains unknown|missing required) field `(?P<field>.*)`\Z", re.DOTALL)
+_WORDS = {
+    f"Expected `str` matching regex {limits.STAGE_NAME_PATTERN!r}": (
+        f"A stage's name has 1 to {limits.STAGE_NAME_MAX} characters: lower-case letters, digits, - and _, and begins "
+        "and ends with a letter or a digit"
+    ),
+}
 
 
 def fault_of(message: str, *before: str | int) -> Fault:
@@ -22,4 +29,4 @@ def fault_of(message: str, *before: str | int) -> Fault:
         steps.append(field["field"])
         code = "unknown_field" if "unknown" in sentence.split("`", 1)[0] else "required"
         return Fault(code, shortened(sentence), pointer(*steps))
-    return Fault("invalid_value", shortened(sentence), pointer(*steps))
+    return Fault("invalid_value", _WORDS.get(sentence, shortened(sentence)), pointer(*steps))

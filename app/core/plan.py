@@ -73,7 +73,8 @@ def plan(spec: PipelineSpec, task_types: Mapping[str, TaskType], *, stages_max: 
         for position, stage in enumerate(spec.stages)
     ]
     written = [{} if found else written_in(stage.params) for stage, found in zip(spec.stages, unstorable, strict=True)]
-    edges = list(edges_of(spec, written))
+    edges = list(islice(edges_of(spec, written), limits.EDGES_MAX + 1))
+    _refuse_if_any(_edges_faults(edges))
     _refuse_if_any(_faults(spec, task_types, unstorable, written, edges))
 
     waits_for = merged((stage.name for stage in spec.stages), edges)
@@ -129,6 +130,12 @@ def _size_faults(spec: PipelineSpec, stages_max: int) -> Iterator[Fault]:
     if len(spec.stages) > stages_max:
         detail = f"a pipeline may have {stages_max} stages at most, not {len(spec.stages)}"
         yield Fault("too_many_stages", detail, "/stages")
+
+
+def _edges_faults(edges: Sequence[Edge]) -> Iterator[Fault]:
+    if len(edges) > limits.EDGES_MAX:
+        detail = f"a pipeline may have {limits.EDGES_MAX} dependencies at most, those that references imply included"
+        yield Fault("too_many_dependencies", detail, "/stages")
 
 
 def _faults(

@@ -22,6 +22,11 @@ async def of_pipeline(c: Connection, pipeline: UUID, stage: str | None) -> list[
     return msgspec.json.decode(await c.fetchval(SQL["of_pipeline"], pipeline, stage), type=list[Checkpoint])
 
 
+async def stage_names(c: Connection, pipeline: UUID) -> list[str]:
+    """What the stages of a pipeline are called."""
+    return [row["name"] for row in await c.fetch(SQL["stage_names"], pipeline)]
+
+
 async def mark(c: Connection, ids: Iterable[int], state: str) -> set[int]:
     """Move checkpoints to ``state``; return those that could be moved."""
     return {row["id"] for row in await c.fetch(SQL["mark"], list(ids), state)}

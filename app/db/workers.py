@@ -82,6 +82,12 @@ async def installation(c: Connection) -> UUID:
     return found
 
 
+async def is_new(c: Connection) -> bool:
+    """Whether no worker has ever worked for this installation."""
+    found: bool = await c.fetchval(SQL["is_new"])
+    return found
+
+
 async def durability(c: Connection) -> dict[str, str]:
     """The server settings that the promise of durability rests on."""
     return {row["name"]: row["setting"] for row in await c.fetch(SQL["durability"])}

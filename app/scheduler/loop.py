@@ -11,6 +11,7 @@ import structlog
 
 from app.db.pool import Pool, open_pool
 from app.errors import SetupError, Unavailable
+from app.log import told
 from app.queue import REDIS_AWAY, JobQueue, open_redis, require_noeviction
 from app.scheduler.completions import Completions
 from app.scheduler.dispatcher import Dispatcher
@@ -67,7 +68,7 @@ async def drive(duty: Duty, interval_s: float, stop: asyncio.Event) -> None:
         except (Unavailable, *REDIS_AWAY) as error:
             pause_s = max(pause_s, OUTAGE_PAUSE_S)
             if not away:
-                log.warning("duty_waits_for_a_server", duty=name, error=str(error))
+                log.warning("duty_waits_for_a_server", duty=name, error=told(error))
             away = True
         except Exception:
             pause_s = max(pause_s, OUTAGE_PAUSE_S)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import structlog
 
 from app.db.pool import Pool
+from app.log import told
 from app.queue import REDIS_AWAY, JobQueue
 from app.services import stages
 from schemas.stage import Transition
@@ -45,4 +46,4 @@ async def announce(queue: JobQueue, transition: Transition) -> None:
     try:
         await queue.announce(transition)
     except REDIS_AWAY as error:
-        log.warning("redis_away", error=str(error), queued=len(transition.queued))
+        log.warning("redis_away", error=told(error), queued=len(transition.queued))

@@ -20,6 +20,12 @@ async def of_pipeline(pool: Pool, pipeline: UUID, stage: str | None = None) -> l
         return await db.of_pipeline(c, pipeline, stage)
 
 
+async def stage_names(pool: Pool, pipeline: UUID) -> list[str]:
+    """What the stages of a pipeline are called."""
+    async with connection(pool) as c:
+        return await db.stage_names(c, pipeline)
+
+
 async def mark(pool: Pool, ids: Iterable[int], state: str) -> set[int]:
     """Move checkpoints to ``state``; those that refuse (pinned meanwhile) are missing from the answer."""
     async with connection(pool) as c:

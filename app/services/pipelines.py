@@ -169,7 +169,7 @@ async def delete(pool: Pool, uuid: UUID) -> None:
     if status is None:
         raise _unknown(uuid)
     if status in {"running", "paused", "cancelling"}:
-        raise Conflict(f"The pipeline is {status}; cancel it and wait for its end before deleting it.")
+        raise Conflict(f"The pipeline is {status}; cancel it and wait for its end before deleting it.", state=status)
 
 
 async def get(pool: Pool, uuid: UUID) -> Pipeline:
@@ -236,7 +236,7 @@ def _accepted(verdict: db.Verdict | None, uuid: UUID, participle: str) -> Transi
     if verdict is None:
         raise _unknown(uuid)
     if verdict.refused is not None:
-        raise Conflict(f"The pipeline is {verdict.refused} and cannot be {participle}.", status=verdict.refused)
+        raise Conflict(f"The pipeline is {verdict.refused} and cannot be {participle}.", state=verdict.refused)
     return verdict
 
 

@@ -62,7 +62,7 @@ def _accepted(verdict: db_pipelines.Verdict | None, task: UUID, participle: str)
     if verdict is None:
         raise _unknown(task)
     if verdict.refused is not None:
-        raise Conflict(f"The task is {verdict.refused} and cannot be {participle}.", status=verdict.refused)
+        raise Conflict(f"The task is {verdict.refused} and cannot be {participle}.", state=verdict.refused)
     return verdict
 
 

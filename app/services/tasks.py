@@ -94,7 +94,7 @@ async def result(pool: Pool, task: UUID) -> TaskResult:
     if found is None:
         raise _unknown(task)
     if found.status not in STAGE_TERMINAL:
-        raise Conflict(f"The task is {found.status}; its result can be read when it has ended.")
+        raise Conflict(f"The task is {found.status}; its result can be read when it has ended.", state=found.status)
     return found
 
 

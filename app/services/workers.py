@@ -87,6 +87,12 @@ async def installation(pool: Pool) -> UUID:
         return await db.installation(c)
 
 
+async def is_new(pool: Pool) -> bool:
+    """Whether no worker has ever worked for this installation."""
+    async with connection(pool) as c:
+        return await db.is_new(c)
+
+
 async def require_durability(pool: Pool) -> None:
     """Check that a committed transaction survives a crash of the server.
 

@@ -22,7 +22,13 @@ REFUSED = {
     "no scheme": {"authorization": TOKEN},
     "not ASCII": {"authorization": b"Bearer \xff\xfe"},
 }
-NOT_IN_THE_DOCUMENT = [("GET", "/docs"), ("GET", "/schema"), ("GET", "/schema/openapi.json"), ("GET", "/schema/x")]
+NOT_IN_THE_DOCUMENT = [
+    ("GET", "/"),
+    ("GET", "/docs"),
+    ("GET", "/schema"),
+    ("GET", "/schema/openapi.json"),
+    ("GET", "/schema/x"),
+]
 
 
 @pytest.fixture
@@ -71,12 +77,47 @@ async def test_without_a_token_web_pages_from_elsewhere_are_refused(client):
         "null",
         "http://127.0.0.1.evil.example",
         "http://localhost.evil.example:8700",
+        "http://[::1",
+        "http://[zz]:99999999/",
     ]:
         answer = await client.post("/api/v1/pipelines", json=body, headers={"origin": origin})
         assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), origin
     for origin in ["http://localhost:5173", "http://127.0.0.1:8700", "http://[::1]:8700"]:
         answer = await client.post("/api/v1/pipelines", json=body, headers={"origin": origin})
         assert answer.status_code == 201, origin
+
+
+FOREIGN_HOSTS = [
+    "evil.example",
+    "evil.example:8700",
+    "127.0.0.1.evil.example",
+    "0.0.0.0",
+    "192.0.2.1",
+    "[zz]",
+    "[::1",
+    "",
+]
+
+
+async def test_without_a_token_nobody_is_served_who_calls_this_machine_by_another_name(client, settings, serve):
+    """A page whose name is made to lead to the loopback could read every answer."""
+    for host in FOREIGN_HOSTS:
+        answer = await client.get("/api/v1/pipelines", headers={"host": host})
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), host
+        assert (await client.get("/livez", headers={"host": host})).status_code == 200
+    for host in ["localhost", "LOCALHOST:8700", "127.0.0.1", "127.1.2.3:1", "[::1]:8700"]:
+        assert (await client.get("/api/v1/pipelines", headers={"host": host})).status_code == 200, host
+    named = settings.model_copy(update={"allowed_hosts": "headway.internal, other"})
+    async with serve(named) as (_, url), httpx2.AsyncClient(base_url=url) as other:
+        headers = {"host": "headway.internal:80", "origin": "http://headway.internal"}
+        assert (await other.get("/api/v1/pipelines", headers=headers)).status_code == 200
+        assert (await other.get("/api/v1/pipelines", headers={"host": "evil.example"})).status_code == 403
+
+
+async def test_with_a_token_the_name_of_the_machine_does_not_matter(guarded, serve):
+    async with serve(guarded) as (_, url), httpx2.AsyncClient(base_url=url) as client:
+        headers = {"host": "headway.example", "authorization": f"Bearer {TOKEN}"}
+        assert (await client.get("/api/v1/pipelines", headers=headers)).status_code == 200
 
 
 async def test_no_page_of_another_origin_may_read_an_answer(client):

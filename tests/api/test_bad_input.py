@@ -29,6 +29,7 @@ REFUSED = {
     "a cycle": (spec(stage("a", depends_on=["b"]), stage("b", depends_on=["a"])), "cycle", "/stages/0/depends_on/0"),
     "itself": (spec(stage("a", depends_on=["a"])), "self_dependency", "/stages/0/depends_on/0"),
     "an unknown dependency": (spec(stage("a", depends_on=["z"])), "unknown_stage", "/stages/0/depends_on/0"),
+    "1,001 dependencies": (spec(dependencies={"a": ["b"] * 1_001}), "invalid_value", "/dependencies"),
     "an unknown stage in dependencies": (spec(dependencies={"z": ["a"]}), "unknown_stage", "/dependencies/z"),
     "the same name twice": (spec(stage("a"), stage("a")), "duplicate_stage", "/stages/1/name"),
     # Stages
@@ -213,6 +214,9 @@ QUERIES = {
     "cursor=" + cursor('["2030-01-31T12:00:00Z",9223372036854775808]'): (422, "cursor_invalid"),
     "cursor=" + cursor('["9999-12-31T23:59:59-14:00",1]'): (422, "invalid_value"),
     "name=%ff": (400, None),
+    "created_after=9999-12-31T23:59:59.999999-14:00": (422, "invalid_value"),
+    "limit=1&limit=2": (422, "invalid_parameter"),
+    "name=a&name=a": (422, "invalid_parameter"),
 }
 
 
@@ -223,6 +227,29 @@ async def test_a_query_that_is_not_understood_is_refused_and_not_ignored(client)
         fault = told(answer).get("errors", [{}])[0]
         got[query] = (answer.status_code, fault.get("code"))
     assert got == QUERIES
+
+
+async def test_a_bad_name_of_a_stage_is_told_in_words(client):
+    for body in (spec(stage("My Stage")), spec(stage(depends_on=["A"])), spec(dependencies={"a": ["A"]})):
+        problem = told(await client.post(PATH, json=body))
+        assert "lower-case letters" in problem["detail"]
+        assert "regex" not in problem["detail"]
+
+
+async def test_what_a_parameter_is_told_wrong_names_it_in_our_words(client):
+    problem = told(await client.get(f"{PATH}?limit=0"))
+    assert problem["detail"].startswith("query parameter limit: ")
+
+
+async def test_filters_that_take_several_values_may_come_twice(client):
+    answer = await client.get(f"{PATH}?status=running&status=pending&label=a:1&label=b:2&limit=5")
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.usefixtures("nothing_stored")
+async def test_a_dry_run_that_is_called_off_in_the_same_breath_is_refused(client):
+    answer = await client.post(f"{PATH}?dry_run=true&dry_run=false", json=spec())
+    assert (answer.status_code, told(answer)["errors"][0]["code"]) == (422, "invalid_parameter")
 
 
 async def test_other_routes_know_no_parameters(client, submit):

@@ -1,24 +1,33 @@
 """The OpenAPI document is valid, complete, and tells the truth."""
 
 import re
+from pathlib import Path
 
 import httpx2
 import jsonschema_rs
 import msgspec
 import pytest
+import yaml
 
 from app.api import examples
 from app.api.bulk import BulkAnswer
 from app.api.openapi import STRUCTS, document
 from app.asgi import create_app
+from app.core.plan import plan
+from app.core.single import plan_task
 from schemas.bulk import BulkRequest
 from schemas.graph import PipelineGraph
 from schemas.pipeline import Pipeline, PipelinePage, PipelinePatch, PipelineProgress, PipelineSpec
 from schemas.queue import QueuePage, QueueStatus
 from schemas.series import SeriesPage
 from schemas.stats import StatsOverview
-from schemas.task import Purged, Task, TaskPage, TaskResult
+from schemas.task import Purged, Task, TaskPage, TaskResult, TaskSpec
 from schemas.worker import WorkerPage
+from workers.tasks.built_in import BUILT_IN
+from workers.tasks.registration import task_type
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 
 DECODED = {
     "createPipeline": Pipeline,
@@ -119,6 +128,22 @@ def test_examples_are_what_they_stand_for(contract):
         msgspec.convert(examples.ANSWERS[name], struct)
 
 
+def test_examples_are_what_the_built_in_tasks_take():
+    task_types = {name: task_type(task) for name, task in BUILT_IN.items()}
+    plan(msgspec.convert(examples.PIPELINE_SPEC, PipelineSpec), task_types, stages_max=10)
+    plan_task(msgspec.convert(examples.TASK_SPEC, TaskSpec), task_types)
+    for name in ("getPipeline", "createPipeline"):
+        shown = {stage["name"]: stage["params"] for stage in examples.ANSWERS[name]["stages"]}
+        assert shown == {stage["name"]: stage["params"] for stage in examples.PIPELINE_SPEC["stages"]}
+
+
+@pytest.mark.parametrize("name", [path.name for path in EXAMPLES])
+def test_the_example_files_are_what_the_built_in_tasks_take(name):
+    task_types = {name: task_type(task) for name, task in BUILT_IN.items()}
+    spec = yaml.safe_load((ROOT / "examples" / name).read_text())
+    assert plan(msgspec.convert(spec, PipelineSpec), task_types, stages_max=10).stages
+
+
 def test_bodies_and_answers_are_the_structs_that_decode_them(contract):
     schemas = contract["components"]["schemas"]
     assert {struct.__name__ for struct in STRUCTS} <= set(schemas)
@@ -164,6 +189,11 @@ async def test_answers_match_their_schemas(client, submit, contract):
     problem = contract["components"]["responses"]["Problem"]["content"]["application/problem+json"]
     for body in (problem["example"], (await client.get("/nothing")).json()):
         jsonschema_rs.validate(problem["schema"] | {"components": contract["components"]}, body)
+
+
+async def test_the_root_leads_to_the_page(client):
+    answer = await client.get("/")
+    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
 
 
 async def test_the_page_shows_every_operation_and_asks_nobody_else(client, contract):

@@ -15,7 +15,6 @@ MEMBERS = {"type", "title", "status", "detail", "instance", "code", "request_id"
 
 async def test_what_the_router_refuses_is_a_problem_too(client):
     for method, path, status, code in [
-        ("GET", "/", 404, "not_found"),
         ("GET", "/nothing/here", 404, "not_found"),
         ("GET", "/schema/nothing", 404, "not_found"),
         ("GET", "/problems/nothing", 404, "not_found"),
@@ -46,6 +45,9 @@ async def test_a_conflict_says_which_state_stood_in_the_way(client, submit):
     pipeline = await submit(start=True)
     problem = (await client.delete(f"/api/v1/pipelines/{pipeline['uuid']}")).json()
     assert "running" in problem["detail"]
+    assert (problem["status"], problem["state"]) == (409, "running")
+    problem = (await client.post(f"/api/v1/pipelines/{pipeline['uuid']}/resume")).json()
+    assert (problem["status"], problem["state"]) == (409, "running")
 
 
 async def test_an_unforeseen_error_is_logged_and_not_told(client, monkeypatch, capsys):

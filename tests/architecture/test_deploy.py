@@ -55,7 +55,7 @@ def test_ports_are_published_on_the_loopback_only():
 def test_a_worker_gets_more_time_to_stop_than_its_drain_takes():
     grace_s = int(SERVICES["worker"]["stop_grace_period"].removesuffix("s"))
     defaults = {name: field.default for name, field in Settings.model_fields.items()}
-    assert grace_s > defaults["drain_timeout_s"] + defaults["cancel_grace_s"]
+    assert grace_s > 1.5 * defaults["drain_timeout_s"] + defaults["cancel_grace_s"]
 
 
 @pytest.mark.parametrize("role", ROLES)

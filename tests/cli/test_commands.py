@@ -54,6 +54,14 @@ def test_a_usage_error_is_one_message_and_exit_code_2(tmp_path: Path):
         assert "Traceback" not in done.stderr
 
 
+def test_a_misspelt_option_is_told_wherever_it_stands(tmp_path: Path):
+    for arguments in (["submit", "--wacth", "p.yaml"], ["submit", "--wacth"], ["lint", "--wacth", "p.yaml"]):
+        done = headway(*arguments, cwd=tmp_path)
+        assert done.returncode == 2
+        assert "There is no option --wacth" in done.stderr
+    assert "Did you mean --watch?" in headway("submit", "p.yaml", "--wacth", cwd=tmp_path).stderr
+
+
 def test_files_that_hold_no_pipeline_are_refused_before_anything_is_asked(tmp_path: Path):
     (tmp_path / "list.yaml").write_text("- a\n- b\n")
     (tmp_path / "broken.yaml").write_text("name: [\n")

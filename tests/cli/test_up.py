@@ -53,10 +53,15 @@ def test_watching_as_json_prints_every_event_on_a_line(up: Up):
 
 
 def test_a_pipeline_that_fails_is_exit_code_1_and_says_which_stage_and_why(up: Up):
-    failing = {"name": "breaks", "task": "run_command", "params": {"argv": ["sh", "-c", "exit 7"]}}
+    failing = {"name": "breaks", "task": "run_command", "params": {"argv": ["sh", "-c", "echo no data; exit 7"]}}
     done = up.submit(failing, options=("--watch",))
     assert done.returncode == 1
     assert "Stage breaks failed" in done.stdout
+    assert "the end of the log of breaks:\n  no data\n" in done.stdout
+    assert "  no data" in up("pipelines", "show", done.stdout.split()[0]).stdout
+    waited = up.submit(failing, options=("--wait",))
+    assert waited.returncode == 1
+    assert "Stage breaks failed" in waited.stderr
 
 
 def test_a_cancelled_pipeline_is_exit_code_3(up: Up):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from app.core.plan import FAULTS_MAX
 from app.errors import InvalidRequest
+from schemas import limits
 
 
 def prepared_from(path):
@@ -191,6 +192,13 @@ def test_a_stage_has_a_thousand_dependencies_at_most_wherever_they_are_written(p
     assert len(planned(stages, stages_max=2_000).stages[-1].depends_on) == 1_000
     join = {"join": [names[1_000]]}
     assert faults_of(stages, stages_max=2_000, dependencies=join) == [("too_many_dependencies", "/stages/1001")]
+
+
+def test_a_pipeline_has_so_many_dependencies_at_most_wherever_they_are_written(planned, faults_of, train, monkeypatch):
+    monkeypatch.setattr(limits, "EDGES_MAX", 3)
+    stages = [train("a"), train("b", ["a"]), train("c", ["a"]), train("d")]
+    assert planned(stages, dependencies={"d": ["a"]})
+    assert faults_of(stages, dependencies={"d": ["a", "b"]}) == [("too_many_dependencies", "/stages")]
 
 
 def test_everything_wrong_is_told_at_once(planned, train):

@@ -372,6 +372,19 @@ def test_a_result_that_may_have_been_too_long_to_read_is_not_taken_for_none(run)
     assert (ending.outcome, ending.error["code"]) == (Outcome.FAILED, "result_invalid")
 
 
+@pytest.mark.parametrize("values", ["[" * 100_000, '{"n": ' + "1" * 5_000 + "}", '{"n": }'])
+def test_a_result_that_cannot_be_read_is_not_taken_for_none(tail, run, values):
+    write(tail, '{"type": "result", "values": {}}\n{"type": "result", "values": ' + values + "}\n")
+    ending = contract.conclude(run, COMPLETED, tail.read()[-1], None)
+    assert (ending.outcome, ending.error["code"], ending.retryable) == (Outcome.FAILED, "result_invalid", False)
+    assert "cannot" in ending.error["message"] or "not JSON" in ending.error["message"]
+
+
+def test_other_lines_that_cannot_be_read_are_left_out(tail):
+    write(tail, '{"type": "progress", "step": ' + "1" * 5_000 + '}\nthe "result" is fine\n')
+    assert (tail.read(), tail.garbage) == ([], 2)
+
+
 def test_exit_code_85_means_stopped_on_request(run):
     ending = contract.conclude(run, Exit(exit_code=contract.EXIT_RESUMABLE), None, None)
     assert (ending.outcome, ending.error["code"], ending.retryable) == (Outcome.CANCELLED, "stopped", True)

@@ -37,13 +37,19 @@ def conclude(
         return Ending(Outcome.CANCELLED, error=error)
     if exit_.exit_code != 0 or (error_line and not result_line):
         return _failed(run, exit_, error_line)
-    if result_line is None and lines_too_long:
-        why = f"No result was read, but {lines_too_long} lines of its events were too long to be read."
-        return Ending.failed("result_invalid", why, retryable=False)
     result = result_line.get("values") if result_line is not None else {}
-    if problem := check_result(result):
+    if problem := _unread(result_line, lines_too_long) or check_result(result):
         return Ending.failed("result_invalid", problem, retryable=False)
     return Ending(Outcome.COMPLETED, result=result)
+
+
+def _unread(result_line: dict[str, Any] | None, lines_too_long: int) -> str | None:
+    """Say why a result that was meant was not read."""
+    if result_line is None and lines_too_long:
+        return f"No result was read, but {lines_too_long} lines of its events were too long to be read."
+    if result_line is not None and "unreadable" in result_line:
+        return f"The result line is not JSON that can be read: {result_line['unreadable']}."
+    return None
 
 
 def _failed(run: Run, exit_: Exit, error_line: dict[str, Any] | None) -> Ending:

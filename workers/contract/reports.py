@@ -6,6 +6,7 @@ every look, and every read is bounded.
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ LINE_BYTES_MAX = 1024 * 1024
 ERROR_FILE_BYTES_MAX = 64 * 1024
 ERROR_MESSAGE_CHARS_MAX = 4_000
 TRACEBACK_CHARS_MAX = 16_000
+
+
+_RESULT = re.compile(rb'"type"\s*:\s*"result"')
 
 
 class EventTail:
@@ -79,12 +83,17 @@ class EventTail:
             return None
         try:
             event = json.loads(line.decode())
-        except (ValueError, RecursionError):
-            event = None
+        except (ValueError, RecursionError) as error:
+            event = _unreadable(error) if _RESULT.search(line) else None
         if not isinstance(event, dict):
             self.garbage += 1
             return None
         return event
+
+
+def _unreadable(error: Exception) -> dict[str, Any]:
+    """What stands in the place of a result that was meant: without it the stage would complete, and have none."""
+    return {"type": "result", "unreadable": clean(str(error), ERROR_MESSAGE_CHARS_MAX)}
 
 
 def read_error_file(path: Path) -> dict[str, Any] | None:

@@ -80,7 +80,7 @@ async def start(launch: Launch) -> LocalProcess:
 
 def _encode(launch: Launch, mark: str) -> bytes:
     """Write a launch the way the supervisor reads it."""
-    if not launch.argv:
+    if not launch.argv or not launch.argv[0]:
         raise ValueError("no program is named")
     if any(not name or "=" in name for name in launch.env):
         raise ValueError("an environment variable has no name, or a '=' in it")
@@ -139,9 +139,10 @@ async def _watch(supervisor: _Supervisor, mark: str, began: float) -> Exit:
     if "exit" in said:
         return Exit(seconds=seconds, **said["exit"])
     how = f"The supervisor of the stage ended before it, with code {code}. {notes}".strip()
-    if "pid" not in said:
+    # One that was killed may have started a stage that it had no time to report.
+    if "pid" not in said and code >= 0:
         return Exit(seconds=seconds, spawn_error=how)
-    await _kill_strays(said["pid"], mark.encode())
+    await _kill_strays(said.get("pid"), mark.encode())
     return Exit(signal=int(signal.SIGKILL), seconds=seconds, killed=True, explanation=how)
 
 
@@ -157,13 +158,14 @@ async def _listen(report: asyncio.StreamReader) -> tuple[dict[str, Any], str]:
     return said, notes[-NOTES_CHARS_MAX:]
 
 
-async def _kill_strays(group: int, mark: bytes) -> None:
+async def _kill_strays(group: int | None, mark: bytes) -> None:
     """SIGKILL what a killed supervisor left behind: its process group, and whoever carries the mark of its stage.
 
     These are not our children, so nothing tells us of their end: look again until none is found.
     """
     with suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, signal.SIGKILL)
+        if group is not None:
+            os.killpg(group, signal.SIGKILL)
     for _ in range(STRAYS_ROUNDS_MAX):
         found = [pid for pid in _pids() if _kill_marked(pid, mark)]
         if not found:

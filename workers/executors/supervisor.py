@@ -203,6 +203,8 @@ def spawn(argv: list[bytes], environment: dict[bytes, bytes], cwd: bytes, output
         except OSError as error:
             text = f"{error.strerror}: {os.fsdecode(error.filename or argv[0])}"
             os.write(problem_end, text[:PROBLEM_CHARS_MAX].encode(errors="replace"))
+        except ValueError as error:
+            os.write(problem_end, str(error)[:PROBLEM_CHARS_MAX].encode(errors="replace"))
         finally:
             os._exit(127)
     os.close(problem_end)

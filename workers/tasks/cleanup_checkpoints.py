@@ -12,19 +12,23 @@ from pathlib import Path
 
 import structlog
 
+from app.core.wording import quoted
 from app.services import checkpoints
 from schemas.checkpoint import Checkpoint
 from schemas.queue import Queue, Slot
 from schemas.training import CleanupParams, CleanupResult
 from workers.inline import InlineContext
-from workers.tasks import Task
+from workers.tasks import NotRetryable, Task
 
+NAMES_SHOWN_MAX = 20
 log = structlog.get_logger()
 
 
 async def run(context: InlineContext, params: CleanupParams) -> CleanupResult:
     """Delete what is neither among the best n, nor pinned, nor where a stage that still lives would resume."""
     found = await checkpoints.of_pipeline(context.pool, context.pipeline_uuid, params.stage)
+    if params.stage is not None and not found:
+        require_stage(params.stage, await checkpoints.stage_names(context.pool, context.pipeline_uuid))
     ranked = rank(found, params.metric, params.mode)
     if found and not ranked:
         raise ValueError(f"no checkpoint reports the metric {params.metric}, so none can be called the best")
@@ -43,6 +47,18 @@ async def run(context: InlineContext, params: CleanupParams) -> CleanupResult:
         deleted=[checkpoint.path for checkpoint in doomed],
         freed_bytes=sum(checkpoint.bytes for checkpoint in doomed),
     )
+
+
+def require_stage(name: str, known: Sequence[str]) -> None:
+    """Refuse the name of no stage: a clean-up of nothing would look like success.
+
+    Raises:
+        NotRetryable: it names the stages that there are.
+
+    """
+    if name not in known:
+        shown = ", ".join(known[:NAMES_SHOWN_MAX]) + (", …" if len(known) > NAMES_SHOWN_MAX else "")
+        raise NotRetryable(f"no stage of this pipeline is named {quoted(name)}; there are {shown}")
 
 
 def rank(found: Iterable[Checkpoint], metric: str, mode: str) -> list[Checkpoint]:

@@ -19,6 +19,9 @@ SELECT coalesce(json_agg(json_build_object(
   JOIN pipelines AS p ON p.id = c.pipeline_id
  WHERE p.uuid = $1 AND ($2::text IS NULL OR s.name = $2) AND c.state IN ('complete', 'invalid', 'deleting')
 
+-- name: stage_names
+SELECT s.name FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id WHERE p.uuid = $1 ORDER BY s.position
+
 -- name: mark
 -- Move checkpoints on; a pinned one is never marked for deletion.
 UPDATE checkpoints SET state = $2 WHERE id = ANY ($1) AND ($2 <> 'deleting' OR NOT pinned) RETURNING id

@@ -65,6 +65,9 @@ SELECT json_build_object(
 -- name: installation
 SELECT id FROM installation
 
+-- name: is_new
+SELECT NOT EXISTS (SELECT FROM workers)
+
 -- name: durability
 -- Settings that would break the promise that an answered pipeline survives.
 SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes')

@@ -53,6 +53,7 @@ async def test_the_exit_tells_what_the_stage_and_its_children_used(stage):
         ({"argv": ["no-such-program"]}, "No such file or directory: no-such-program"),
         ({"argv": ["/etc/passwd"]}, "Permission denied: /etc/passwd"),
         ({"argv": []}, "no program"),
+        ({"argv": [""]}, "no program"),
         ({"argv": ["echo", "a\0b"]}, "NUL"),
         ({"argv": ["echo", "\ud800"]}, "surrogates not allowed"),
         ({"argv": ["echo", "x" * 10_000_000]}, "Argument list too long: echo"),
@@ -186,6 +187,22 @@ async def test_a_supervisor_takes_the_order_to_end_from_its_worker_alone(stage, 
         os.kill(int(process.handle), number)
     go()
     assert (await process.wait()).exit_code == 3
+
+
+async def test_nothing_outlives_a_supervisor_that_was_killed_before_it_could_report(
+    stage, lifeline, tmp_path, monkeypatch
+):
+    silent = Path(local.SUPERVISOR).read_text().replace('report({"pid": pid})', "select.select([], [], [])")
+    assert "select.select([], [], [])" in silent
+    (tmp_path / "silent.py").write_text(silent)
+    monkeypatch.setattr(local, "SUPERVISOR", str(tmp_path / "silent.py"))
+    process = await local.start(stage("ignore_sigterm(); leave_behind(); say('main'); forever()"))
+    await lifeline.hear(*LEFT_BEHIND, "main")
+    os.kill(int(process.handle), signal.SIGKILL)
+    exit_ = await process.wait()
+    assert lifeline.is_cut()
+    assert (exit_.signal, exit_.killed, exit_.spawn_error) == (signal.SIGKILL, True, None)
+    assert "supervisor" in exit_.explanation
 
 
 async def test_a_stage_that_kills_its_supervisor_takes_nobody_with_it(stage, lifeline, go):

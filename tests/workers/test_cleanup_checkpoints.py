@@ -1,0 +1,32 @@
+"""The clean-up of checkpoints in its worker."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from schemas.training import CleanupParams
+from tests.support.pipelines import CHAIN, submit
+from workers.tasks import NotRetryable
+from workers.tasks.cleanup_checkpoints import NAMES_SHOWN_MAX, require_stage, run
+
+
+@pytest.fixture
+async def context(pool, tmp_path):
+    pipeline = await submit(pool, CHAIN)
+    return SimpleNamespace(pool=pool, pipeline_uuid=pipeline.uuid, data_dir=tmp_path)
+
+
+async def test_a_stage_that_there_is_not_is_an_error_that_names_those_there_are(context):
+    with pytest.raises(NotRetryable, match=r"no stage of this pipeline is named 'trian'; there are a, b, c$"):
+        await run(context, CleanupParams(stage="trian"))
+
+
+async def test_a_stage_without_checkpoints_and_no_stage_at_all_are_fine(context):
+    for params in (CleanupParams(stage="a"), CleanupParams()):
+        assert (await run(context, params)).deleted == []
+
+
+def test_not_all_of_very_many_stages_are_named():
+    with pytest.raises(NotRetryable) as refused:
+        require_stage("x", [f"s{i}" for i in range(1_000)])
+    assert str(refused.value).count(",") == NAMES_SHOWN_MAX
