@@ -11,7 +11,7 @@ from tests.support.installation import Headway, Installation
 
 API = Path(__file__).parents[2] / "docs" / "api.md"
 BLOCK = re.compile(r"^```bash\n(.*?)^```", re.MULTILINE | re.DOTALL)
-STRICT = 'set -euo pipefail\ncurl() { command curl --fail-with-body --show-error --max-time 30 "$@"; echo; }\n'
+STRICT = 'set -euo pipefail\ncurl() { command curl --fail --show-error --max-time 30 "$@" && echo; }\n'
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
