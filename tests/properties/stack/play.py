@@ -77,6 +77,17 @@ def standing(reference: Reference) -> tuple[Any, ...]:
     return reference.status, reference.stages, reference.attempts
 
 
+async def is_accepted(call: Callable[[], Awaitable[Any]]) -> bool:
+    """Make a call, which may be refused for the state that it meets and for nothing else."""
+    try:
+        await call()
+    except ApiError as refused:
+        if refused.status != HTTPStatus.CONFLICT:
+            raise
+        return False
+    return True
+
+
 class Player:
     """Plays one story."""
 
@@ -88,7 +99,7 @@ class Player:
         self.met: Counter[tuple[str, bool]] = Counter()
 
     async def play(self) -> Counter[tuple[str, bool]]:
-        """See the story to its end, which a cancel brings about if nothing else does; return what was asked and accepted."""
+        """See the story to its end, by a cancel if by nothing else; return how often what was asked and accepted."""
         created = await self.headway.pipelines.create(self.story.spec())
         self.uuid, self.tasks = created.uuid, created.stage_tasks
         await self.headway.start(self.uuid)
@@ -112,12 +123,7 @@ class Player:
             "cancel_stage": lambda: tasks.cancel(self.tasks[name(act.place)]),
             "retry_stage": lambda: tasks.retry(self.tasks[name(act.place)]),
         }
-        try:
-            await calls[act.verb]()
-        except ApiError as refused:
-            assert refused.status == HTTPStatus.CONFLICT, refused
-            return False
-        return True
+        return await is_accepted(calls[act.verb])
 
     async def _rest(self, reference: Reference, after: object) -> None:
         """Follow the events until all that must happen has happened."""

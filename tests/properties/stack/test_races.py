@@ -3,13 +3,12 @@
 import asyncio
 import random
 from collections import Counter
-from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
-from app.client import ApiError
 from app.db.pool import open_pool
 from schemas.states import PIPELINE_TERMINAL, STAGE_TERMINAL, PipelineStatus
+from tests.properties.stack.play import is_accepted
 from tests.support import invariants
 from tests.support.installation import Headway, Installation
 from tests.support.processes import until
@@ -59,20 +58,13 @@ class Race:
                 ("retry", lambda: pipelines.retry(pipeline)),
                 ("cancel_stage", lambda: tasks.cancel(task)),
                 ("retry_stage", lambda: tasks.retry(task)),
-                ("purge", lambda: tasks.purge()),
+                ("purge", tasks.purge),
                 ("pause_queue", lambda: queues.pause("default")),
                 ("resume_queue", lambda: queues.resume("default")),
             ]
         )
         await asyncio.sleep(after_s)
-        await self._ask(name, call)
-
-    async def _ask(self, name: str, call: Any) -> None:
-        try:
-            await call()
-            self.met[name] += 1
-        except ApiError as refused:
-            assert refused.status == HTTPStatus.CONFLICT, refused
+        self.met[name] += await is_accepted(call)
 
     async def _let_end(self, pipeline: UUID) -> None:
         """Take back whatever may hold it up, as often as somebody else's call does so again."""
@@ -80,7 +72,7 @@ class Race:
             while (now := await self.headway.get(pipeline)).status not in PIPELINE_TERMINAL:
                 await self.headway.queues.resume("default")
                 if now.status is PipelineStatus.PAUSED:
-                    await self._ask("resume", lambda: self.headway.pipelines.resume(pipeline))
+                    await is_accepted(lambda: self.headway.pipelines.resume(pipeline))
                 await asyncio.sleep(0.05)
 
 

@@ -9,7 +9,7 @@ from workers.tasks import NotRetryable, TaskContext, task
 
 
 class Part(Struct, forbid_unknown_fields=True):
-    """The first ``holds`` attempts last until they are cancelled; up to the ``fails``-th they fail, for good if asked."""
+    """The first ``holds`` attempts last until they are cancelled; up to the ``fails``-th they fail, or give up."""
 
     holds: int = 0
     fails: int = 0
