@@ -8,6 +8,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from schemas import limits
 from schemas.pipeline import LabelText, PipelineName
+from schemas.problem import Problem
 from schemas.states import PipelineStatus
 
 Statuses = Annotated[list[PipelineStatus], Meta(min_length=1, max_length=len(PipelineStatus))]
@@ -39,3 +40,24 @@ class BulkRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     filter: PipelineFilter = field(default_factory=PipelineFilter)
     all: bool = False
     cursor: Annotated[str, Meta(max_length=limits.CURSOR_MAX)] | UnsetType = UNSET
+
+
+class BulkItem(Struct, kw_only=True, omit_defaults=True):
+    """What became of one pipeline: its ``status`` now, unless it is gone, and the ``problem`` if it was refused."""
+
+    uuid: UUID
+    ok: bool
+    status: PipelineStatus | None = None
+    problem: Problem | None = None
+
+
+class BulkAnswer(Struct, kw_only=True):
+    """How many matched, at most 1,000 a call, and what became of each.
+
+    When there may be ``more``, the same request with ``next_cursor`` as its ``cursor`` goes on behind these.
+    """
+
+    matched: int
+    more: bool
+    next_cursor: str | None
+    items: list[BulkItem]

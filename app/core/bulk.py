@@ -8,8 +8,9 @@ from msgspec import UNSET
 
 from app.core.pointer import pointer
 from app.core.transitions import PIPELINE_MOVES, PipelineEvent
-from app.errors import Fault, InvalidRequest
+from app.errors import InvalidRequest
 from schemas.bulk import BulkRequest, PipelineFilter
+from schemas.problem import Fault
 from schemas.states import PIPELINE_TERMINAL, PipelineStatus
 
 

@@ -25,7 +25,14 @@ async def register(
     """Begin one incarnation of a worker process, under a fresh lease."""
     async with connection(pool) as c:
         await db.register(
-            c, worker, name=name, version=version, queues=queues, tasks=tasks, slots=slots, lease_timeout_s=lease_timeout_s
+            c,
+            worker,
+            name=name,
+            version=version,
+            queues=queues,
+            tasks=tasks,
+            slots=slots,
+            lease_timeout_s=lease_timeout_s,
         )
 
 
