@@ -1,6 +1,7 @@
 """Pipelines by the many: which ones a filter means, and the body of an action on all of them."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
@@ -15,6 +16,14 @@ Statuses = Annotated[list[PipelineStatus], Meta(min_length=1, max_length=len(Pip
 SomeLabels = Annotated[dict[LabelText, LabelText], Meta(min_length=1, max_length=limits.LABELS_MAX)]
 Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339, with a time zone")]
 Uuids = Annotated[list[UUID], Meta(min_length=1, max_length=limits.BULK_MAX)]
+
+
+class BulkVerb(StrEnum):
+    """What can be done to many pipelines in one call."""
+
+    CANCEL = "cancel"
+    RETRY = "retry"
+    DELETE = "delete"
 
 
 class PipelineFilter(Struct, forbid_unknown_fields=True, kw_only=True):

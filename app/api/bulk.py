@@ -15,11 +15,11 @@ from app.api.dispatch import after_commit, after_delete
 from app.api.problems import problem_of
 from app.api.request_id import request_id
 from app.api.state import ApiState
-from app.core.bulk import FITTING, BulkVerb, meant
+from app.core.bulk import FITTING, meant
 from app.errors import Conflict, HeadwayError, NotFound
 from app.services import bulk
 from app.services.bulk import Done
-from schemas.bulk import BulkAnswer, BulkItem, BulkRequest
+from schemas.bulk import BulkAnswer, BulkItem, BulkRequest, BulkVerb
 from schemas.stage import Transition
 from schemas.states import PipelineStatus
 
