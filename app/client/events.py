@@ -7,7 +7,7 @@ import msgspec
 
 from app.client.http import Http, pairs
 from app.client.stream import follow
-from schemas.event import Event, EventType, LiveType, SeenEvent
+from schemas.event import Event, SeenEvent
 from schemas.states import PipelineStatus
 
 
@@ -21,7 +21,7 @@ class Events:
         self,
         *,
         after: str | None = None,
-        types: Sequence[EventType | LiveType] = (),
+        types: Sequence[str] = (),
         status: Sequence[PipelineStatus] = (),
         labels: Mapping[str, str] | None = None,
     ) -> AsyncGenerator[SeenEvent]:

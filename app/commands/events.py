@@ -4,13 +4,13 @@ from app.commands import exits
 from app.commands.calls import connect, labels_in
 from app.commands.lines import told
 from app.commands.terminal import OutputOption, print_json, print_line
-from schemas.event import Event, EventType
+from schemas.event import Event
 from schemas.states import PipelineStatus
 
 
 async def events(
     *,
-    type: tuple[EventType, ...] = (),  # noqa: A002 - an option
+    type: tuple[str, ...] = (),  # noqa: A002 - an option
     status: tuple[PipelineStatus, ...] = (),
     label: tuple[str, ...] = (),
     after: str | None = None,
