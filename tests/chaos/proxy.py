@@ -1,8 +1,9 @@
-"""A wire to Postgres that can be cut: the bytes stop, and nobody is told."""
+"""A wire to Postgres that can be cut: the bytes stop, and nobody is told; or an answer is lost with its connection."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
 
@@ -20,6 +21,8 @@ class Proxy:
         self.whole.set()
         self._postgres = f"{host}/{SOCKET}"
         self._writers: list[asyncio.StreamWriter] = []
+        self.lost = 0
+        self._lost_share, self._rng = 0.0, random.Random()
         self._tasks: list[asyncio.Task[None]] = []
 
     def cut(self) -> None:
@@ -30,17 +33,25 @@ class Proxy:
         """What was under way arrives late."""
         self.whole.set()
 
+    def lose_answers(self, share: float, rng: random.Random) -> None:
+        """From now on cut a connection where an answer should pass, so often; ``lost`` counts."""
+        self._lost_share, self._rng = share, rng
+
     async def connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Join a client to Postgres."""
         far_reader, far_writer = await asyncio.open_unix_connection(self._postgres)
         self._writers += writer, far_writer
-        for source, sink in ((reader, far_writer), (far_reader, writer)):
-            self._tasks.append(asyncio.create_task(self._carry(source, sink)))
+        self._tasks.append(asyncio.create_task(self._carry(reader, far_writer)))
+        self._tasks.append(asyncio.create_task(self._carry(far_reader, writer, answers=True)))
 
-    async def _carry(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        while chunk := await source.read(READ_BYTES):
-            await self.whole.wait()
-            sink.write(chunk)
+    async def _carry(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, answers: bool = False) -> None:
+        with suppress(ConnectionError):
+            while chunk := await source.read(READ_BYTES):
+                await self.whole.wait()
+                if answers and self._rng.random() < self._lost_share:
+                    self.lost += 1
+                    break
+                sink.write(chunk)
         sink.close()
 
     async def close(self) -> None:
@@ -60,6 +71,20 @@ async def wire(url: str, directory: Path) -> AsyncIterator[Proxy]:
     server = await asyncio.start_unix_server(proxy.connect, directory / SOCKET)
     try:
         yield proxy
+    finally:
+        server.close()
+        await server.wait_closed()
+        await proxy.close()
+
+
+@asynccontextmanager
+async def relay(url: str, host: str) -> AsyncIterator[str]:
+    """A way to the same Postgres through a port of ``host``, for networks to be cut; yields the URL."""
+    proxy = Proxy(url, Path())
+    server = await asyncio.start_server(proxy.connect, host)
+    port = server.sockets[0].getsockname()[1]
+    try:
+        yield urlunsplit(urlsplit(url)._replace(netloc=f"headway@{host}:{port}", query="sslmode=disable"))
     finally:
         server.close()
         await server.wait_closed()

@@ -1,0 +1,84 @@
+"""Run a campaign: round after round in one world, and in a new one after a round in which something was found."""
+
+import random
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from tests.chaos.campaign import report
+from tests.chaos.campaign.fault import Fault
+from tests.chaos.campaign.faults import FAULTS
+from tests.chaos.campaign.play import Round, play
+from tests.chaos.campaign.world import World
+
+LONELY = {"F21", "F26", "F30", "F16", "F40", "F36", "F3", "F22", "F29"}
+"""These need the world for themselves."""
+TOGETHER = (2, 3)
+
+
+def list_faults() -> int:
+    """Print them."""
+    for fault in sorted(FAULTS.values(), key=lambda fault: fault.number):
+        _say(f"{fault.name:4} {fault.what}")
+    return 0
+
+
+async def campaign(directory: Path, names: Sequence[str], seed: int, minutes: float | None, broken: str | None) -> int:
+    """Play, print and write; 1 if anything was found."""
+    rng = random.Random(seed)
+    conditions = report.conditions(seed, broken)
+    skipped = {name: why for name, fault in FAULTS.items() if (why := fault.missing())}
+    chosen = [FAULTS[name] for name in names or FAULTS if name not in skipped]
+    rounds = _once(chosen, rng) if minutes is None else _mixed(chosen, rng, minutes)
+    played = [each async for each in _play_all(directory, rounds, rng)]
+    path = report.publish(played, skipped, conditions)
+    _say(f"Kept in {path}.")
+    return int(any(each.found for each in played))
+
+
+def _once(chosen: Sequence[Fault], rng: random.Random) -> Iterator[list[Fault]]:
+    order = list(chosen)
+    rng.shuffle(order)
+    yield from ([fault] for fault in order)
+
+
+def _mixed(chosen: Sequence[Fault], rng: random.Random, minutes: float) -> Iterator[list[Fault]]:
+    until = time.monotonic() + 60 * minutes
+    crowd = [fault for fault in chosen if fault.name not in LONELY]
+    while time.monotonic() < until:
+        first = rng.choice(chosen)
+        others = [] if first.name in LONELY else rng.sample(crowd, min(len(crowd), rng.choice(TOGETHER) - 1))
+        yield [first, *(fault for fault in others if fault is not first)]
+
+
+async def _play_all(directory: Path, rounds: Iterator[list[Fault]], rng: random.Random) -> AsyncIterator[Round]:
+    number, stack, world = 0, AsyncExitStack(), None
+    try:
+        for chosen in rounds:
+            if world is None:
+                number += 1
+                place = directory / str(number)
+                place.mkdir(parents=True)
+                world = await stack.enter_async_context(World(place, rng))
+            each = await play(world, chosen)
+            _tell(each)
+            if each.found:
+                await stack.aclose()
+                stack, world = AsyncExitStack(), None
+            yield each
+    finally:
+        await stack.aclose()
+
+
+def _tell(each: Round) -> None:
+    found = ", ".join(f"{counter} {count}" for counter, count in each.counters.items()) or "ok"
+    _say(f"{each.name:12} {each.accepted:4} pipelines {each.seconds:5.1f} s  {found:30} {each.what}")
+    for line in report.told([each], most=3):
+        _say(f"    {line}")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
