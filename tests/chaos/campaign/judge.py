@@ -57,7 +57,7 @@ def _settled(record: Record) -> Iterator[tuple[str, str]]:
         waiting = {name: stage.status for name, stage in record.stages.items() if stage.status != "completed"}
         yield "stuck", f"{record.status}, {waiting}"
     elif record.status not in record.ends:
-        wrong = {name: stage.status for name, stage in record.stages.items() if stage.status != "completed"}
+        wrong = {name: stage.told for name, stage in record.stages.items() if stage.status in {"failed", "cancelled"}}
         yield "ended_wrong", f"{record.status}, {wrong}"
 
 

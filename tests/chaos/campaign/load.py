@@ -84,6 +84,7 @@ class Load:
         """Connect."""
         self.client = self.answers.of(Client(self.url))
         self.following = [self.answers.of(Client(self.url)) for _ in range(FOLLOWING_CLIENTS)]
+        self.spent: list[Client] = []
         self.tasks: set[asyncio.Task[Any]] = set()
 
     async def close(self) -> None:
@@ -91,8 +92,13 @@ class Load:
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
-        for client in (self.client, *self.following):
+        for client in (self.client, *self.spent, *self.following):
             await client._http.close()
+
+    async def reconnect(self) -> None:
+        """Let the next calls meet any of the API processes, as new clients do."""
+        self.spent.append(self.client)
+        self.client = self.answers.of(Client(self.url))
 
     def send(self, stages: list[dict[str, Any]], act: str | None = None, ends: set[str] | None = None) -> Job:
         """Submit a pipeline in the background; ``act`` is what somebody does to it then."""

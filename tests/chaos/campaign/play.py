@@ -127,7 +127,7 @@ async def _judge(world: World, load: Load, faults: Sequence[Fault], played: Roun
         played.found += findings(record)
         if all(fault.keeps_attempts for fault in faults):
             played.found += _burnt(record)
-        _recoveries(record, world)
+        _recoveries(record, world, RESTART_S if len(faults) == 1 else RESTART_S + 2 * LEASE_S)
     played.found += [Finding(counter, what) for counter, what in world.wrong]
     played.found += [Finding("bad_answers", what) for what in world.answers.bad]
     for each in world.recoveries:
@@ -139,11 +139,15 @@ async def _judge(world: World, load: Load, faults: Sequence[Fault], played: Roun
 
 
 def _burnt(record: Record) -> list[Finding]:
-    again = {(attempt.stage, attempt.outcome) for attempt in record.attempts if attempt.attempt > 1}
-    return [Finding("late", f"{record.key}: attempts were burnt: {sorted(map(str, again))}")] if again else []
+    burnt = [
+        f"{each.stage} {each.attempt} {each.outcome} by {each.worker}"
+        for each in record.attempts
+        if each.attempt < record.stages[each.stage].attempt
+    ]
+    return [Finding("late", f"{record.key}: attempts were burnt: {burnt}")] if burnt else []
 
 
-def _recoveries(record: Record, world: World) -> None:
+def _recoveries(record: Record, world: World, within_s: float) -> None:
     """How long it took until the stages of killed workers began again."""
     for before, after in pairwise(record.attempts):
         killed_at: datetime | None = None
@@ -151,7 +155,7 @@ def _recoveries(record: Record, world: World) -> None:
             killed_at = world.killed_at.get(int(before.worker.rpartition(":")[2]))
         if killed_at is not None:
             seconds = (after.started_at - killed_at).total_seconds()
-            world.recovered(f"{after.stage} of {record.key} after the death of its worker", seconds, RESTART_S)
+            world.recovered(f"{after.stage} of {record.key} after the death of its worker", seconds, within_s)
 
 
 async def _disorder(world: World) -> list[Finding]:

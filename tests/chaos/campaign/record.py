@@ -18,7 +18,8 @@ from tests.chaos.campaign.outside import Said
 
 PIPELINES = "SELECT uuid, name, status FROM pipelines WHERE name = ANY ($1)"
 STAGES = """
-SELECT p.uuid, s.name, s.status, s.attempt, s.result FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id
+SELECT p.uuid, s.name, s.status, s.attempt, s.result, s.error
+  FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id
  WHERE p.uuid = ANY ($1)"""
 ATTEMPTS = """
 SELECT p.uuid, s.name, a.attempt, a.outcome, a.started_at, a.finished_at, w.name AS worker
@@ -37,6 +38,12 @@ class Stage(NamedTuple):
     status: str
     attempt: int
     result: dict[str, Any]
+    error: dict[str, Any]
+
+    @property
+    def told(self) -> str:
+        """For people."""
+        return f"{self.status} {self.error.get('code', '')} {self.error.get('message', '')}".strip()
 
 
 class Attempt(NamedTuple):
@@ -100,7 +107,9 @@ async def records(c: asyncpg.Connection, jobs: Sequence[Job], log: Path) -> list
             status=next((row["status"] for row in names[job.key] if row["uuid"] == job.uuid), None),
             witnessed=job.witnessed,
             stages={
-                row["name"]: Stage(row["status"], row["attempt"], json.loads(row["result"] or "{}"))
+                row["name"]: Stage(
+                    row["status"], row["attempt"], *(json.loads(row[each] or "{}") for each in ("result", "error"))
+                )
                 for row in stages[job.uuid]
             },
             attempts=[Attempt(*list(row)[1:]) for row in attempts[job.uuid]],

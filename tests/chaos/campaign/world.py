@@ -166,7 +166,7 @@ class World:
             if process.is_running:
                 process.send(signal.SIGCONT)
                 if process.pid in self.special:
-                    self.kill(process)
+                    process.kill()
         self.crew = Counter(CREW)
         await self.ready()
 

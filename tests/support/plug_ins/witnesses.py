@@ -29,7 +29,7 @@ class Seen(Struct):
 async def witness(context: TaskContext, params: Watch) -> Seen:
     """Say when it begins and when it ends."""
     _say(context, params, "begin")
-    if context.attempt == 1:
+    if context.attempt == 1 and params.block_s:
         time.sleep(params.block_s)  # noqa: ASYNC251 - that is the fault
     await asyncio.sleep(params.sleep_s)
     _say(context, params, "end")

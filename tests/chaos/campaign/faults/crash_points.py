@@ -31,7 +31,9 @@ POINTS = (
 async def die_at_each_commit(world: World, load: Load) -> int:
     """Processes die just before and just after each claim, spawn, write, completion, release and dispatch."""
     places = [
-        (role, f"{when} {place} {world.rng.randint(2, 6)}") for role, place in POINTS for when in ("before", "after")
+        (role, f"{when} {place} {1 if role == 'api' else world.rng.randint(2, 6)}")
+        for role, place in POINTS
+        for when in ("before", "after")
     ]
     world.rng.shuffle(places)
     reached = 0
@@ -54,6 +56,8 @@ async def _reaches(world: World, load: Load, at: str, process: Process) -> int:
     give_up_at = loop.time() + WITHIN_S
     while process.is_running and loop.time() < give_up_at:
         load.send([load.command("a"), load.witness("b", "a"), load.command("c", "b")])
+        if process.role == "api":
+            await load.reconnect()
         await asyncio.sleep(0.3)
     if not process.is_running and process.program.returncode == EXIT:
         return 1

@@ -17,7 +17,7 @@ from tests.support.installation import TIMINGS
 from tests.support.processes import below, until
 
 LEASE_S = float(TIMINGS["lease_timeout_s"])
-LIBRARIES = ("/usr/lib", "/usr/local/lib")
+CLOCK = Path(__file__).parents[1] / "startup" / "clock.c"
 HERE, THERE = "10.213.77.1", "10.213.77.2"
 
 
@@ -75,27 +75,17 @@ async def cut_the_network(world: World, load: Load) -> int:
     return 1
 
 
-def _faketime() -> Path | None:
-    found = (path for root in LIBRARIES for path in Path(root).rglob("libfaketime.so.1"))
-    return next(found, None)
-
-
-@fault(29, missing=lambda: None if _faketime() else "there is no libfaketime", keeps_attempts=True)
+@fault(29, missing=lambda: None if shutil.which("cc") else "there is no C compiler", keeps_attempts=True)
 async def turn_clocks(world: World, _load: Load) -> int:
     """A worker, a scheduler and an API process live an hour ahead, and then an hour behind."""
-    clock = world.directory / "clock"
-    clock.write_text("+3600s\n")
-    fake = {
-        "LD_PRELOAD": str(_faketime()),
-        "FAKETIME_TIMESTAMP_FILE": str(clock),
-        "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
-    with world.environment(**fake):
+    clock, library = world.directory / "clock", world.directory / "clock.so"
+    _run("cc", "-shared", "-fPIC", "-O2", "-o", str(library), str(CLOCK))
+    clock.write_text("3600")
+    with world.environment(LD_PRELOAD=str(library), WRONG_CLOCK=str(clock)):
         wrong = [world.start(role) for role in ("api", "scheduler", "worker")]
     await until(lambda: all("started" in each.log.read_text() for each in wrong[1:]), "they do not start")
     await asyncio.sleep(LEASE_S)
-    clock.write_text("-3600s\n")
+    clock.write_text("-3600")
     await asyncio.sleep(LEASE_S)
     for process in wrong:
         process.send(signal.SIGTERM)

@@ -18,7 +18,7 @@ BACK_S = 5.0
 """How long after Postgres the API may come back."""
 TERMINATE = """
 SELECT count(pg_terminate_backend(pid)) FROM (
-    SELECT pid FROM pg_stat_activity WHERE application_name = 'headway' ORDER BY random() LIMIT 4) AS some"""
+    SELECT pid FROM pg_stat_activity WHERE application_name = 'headway' ORDER BY random() LIMIT 4) AS victims"""
 LOCK = "SELECT id FROM pipelines WHERE status = 'running' ORDER BY random() LIMIT 3 FOR UPDATE"
 LOST_SHARE = 0.03
 LOST_MIN = 20
@@ -58,7 +58,7 @@ async def lose_answers(world: World, _load: Load) -> int:
         with world.without("api", "scheduler", "worker"):
             for role in ("api", "scheduler", "worker"):
                 for process in world.living(role):
-                    world.kill(process)
+                    process.kill()
             proxy.lose_answers(LOST_SHARE, world.rng)
             await until(lambda: proxy.lost >= LOST_MIN, f"only {proxy.lost} answers were lost", 20)
             proxy.lose_answers(0, world.rng)
