@@ -16,8 +16,10 @@ from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from uuid import uuid4
+
+import uvloop
 
 from workers.executors.base import Exit, Launch
 
@@ -114,13 +116,27 @@ async def _connect(program: subprocess.Popen[bytes]) -> _Supervisor:
     loop = asyncio.get_running_loop()
     report = asyncio.StreamReader()
     try:
-        reports, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(report), program.stdout)
-        control, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, program.stdin)
+        reports, _ = await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(report), _closed_once(loop, program.stdout)
+        )
+        control, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, _closed_once(loop, program.stdin))
     except BaseException:
         program.kill()  # Without a launch it has no stage yet.
         program.wait()
         raise
     return _Supervisor(program, control, report, reports)
+
+
+def _closed_once(loop: asyncio.AbstractEventLoop, pipe: IO[bytes] | None) -> IO[bytes] | None:
+    """Return the pipe in a form whose descriptor the loop closes once.
+
+    uvloop closes the descriptor and then the file as well. Between the two another thread may have been given the
+    number: for the log of a stage, a socket to Postgres. The second close would take it away.
+    """
+    if pipe is None or not isinstance(loop, uvloop.Loop):
+        return pipe
+    with pipe:
+        return open(os.dup(pipe.fileno()), pipe.mode, buffering=0, closefd=False)
 
 
 async def _watch(supervisor: _Supervisor, mark: str, began: float) -> Exit:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from workers.executors import local
 from workers.executors.base import Exit, Launch
@@ -45,6 +46,19 @@ async def test_the_exit_tells_what_the_stage_and_its_children_used(stage):
     assert exit_.max_rss_bytes > 60_000_000
     assert exit_.cpu_s > 0.2
     assert exit_.seconds > 0.2
+
+
+async def test_nobody_closes_a_descriptor_that_is_another_threads_by_now(stage, monkeypatch):
+    """uvloop closes a descriptor and then its file, which must not close the same number once more."""
+    loop, given = asyncio.get_running_loop(), []
+    for name in ("connect_read_pipe", "connect_write_pipe"):
+        connect = getattr(loop, name)
+        monkeypatch.setattr(loop, name, lambda make, pipe, to=connect: given.append(pipe) or to(make, pipe))
+
+    await run(stage("pass"))
+
+    is_uvloop = isinstance(loop, uvloop.Loop)
+    assert [pipe.closefd for pipe in given] == [not is_uvloop, not is_uvloop]
 
 
 @pytest.mark.parametrize(

@@ -169,4 +169,13 @@ OUTCOMES = (
         ("test_hints_that_do_not_reach_redis_hold_up_nobody",),
     ),
 )
-ALL = LEASES + ORDERS + OUTCOMES
+DESCRIPTORS = (
+    Mutant(
+        "closed_twice",
+        "uvloop and the file both close a descriptor, which may be another thread's by then",
+        "workers/executors/local.py",
+        {"buffering=0, closefd=False)": "buffering=0)"},
+        ("test_nobody_closes_a_descriptor_that_is_another_threads_by_now",),
+    ),
+)
+ALL = LEASES + ORDERS + OUTCOMES + DESCRIPTORS
