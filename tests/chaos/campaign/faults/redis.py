@@ -24,11 +24,11 @@ HUGE = 10 * 1024 * 1024
 @fault(10)
 async def empty_redis(world: World, _load: Load) -> int:
     """Redis is emptied again and again."""
-    for _ in range(6):
-        with world.redis() as redis:
+    with world.redis() as redis:
+        for turn in range(60):
             redis.flushall()
-        await asyncio.sleep(world.rng.uniform(0.3, 1.2))
-    return 6
+            await asyncio.sleep(world.rng.uniform(0, 0.05) if turn % 10 else 0.5)
+    return 60
 
 
 @fault(11)

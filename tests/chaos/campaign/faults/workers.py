@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from datetime import UTC, datetime
 
 from tests.chaos.campaign.fault import fault
 from tests.chaos.campaign.load import Load
@@ -11,6 +12,7 @@ from tests.support.processes import Watched, below, until
 
 LEASE_S = float(TIMINGS["lease_timeout_s"])
 LONG_S = 3
+INLINE = 90
 ORPHANS_WITHIN_S = 2
 
 
@@ -40,18 +42,19 @@ async def leave_children(world: World, load: Load) -> int:
 
 @fault(4)
 async def wake_zombies(world: World, load: Load) -> int:
-    """Workers sleep for two leases, and come back with outcomes that nobody waits for."""
+    """A worker sleeps for two leases, and comes back with outcomes that nobody waits for."""
     slow = f"if [ $HEADWAY_ATTEMPT -gt 1 ]; then sleep {1.4 * LEASE_S}; else sleep 1; fi"
-    job = load.send([load.command(f"s{n}", does=slow) for n in range(9)])
+    inline = [load.witness(f"i{n}", sleep_s=LEASE_S / 2) for n in range(INLINE)]
+    job = load.send([*(load.command(f"s{n}", does=slow) for n in range(9)), *inline])
     await until(lambda: job.uuid, "it is not accepted")
     await asyncio.sleep(0.5)
-    zombies = [await world.busy_worker()]
-    for zombie in zombies:
-        zombie.send(signal.SIGSTOP)
+    zombie = await world.busy_worker()
+    zombie.send(signal.SIGSTOP)
+    world.killed_at[zombie.pid] = datetime.now(UTC)
     await asyncio.sleep(2 * LEASE_S)
-    for zombie in zombies:
-        zombie.send(signal.SIGCONT)
-    return len(zombies)
+    zombie.send(signal.SIGCONT)
+    await zombie.ended()
+    return sum(len(line["stages"]) for line in zombie.said("outcomes_came_too_late"))
 
 
 @fault(5)
