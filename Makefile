@@ -34,8 +34,8 @@ mutants: $(INSTALLED) ## Plant every known defect, in the model and in the code,
 	@$(BIN)/python -m tests.properties.simulation --mutants
 	@$(BIN)/python -m tests.properties.mutants
 
-chaos: $(INSTALLED) ## Let every fault happen to real processes under load, and judge them (ARGS=--list)
-	@$(BIN)/python -m tests.chaos.campaign $(ARGS)
+chaos: $(INSTALLED) $(CELERY)/.installed ## Let every fault happen to real processes, judge them, and look at arq and Celery
+	@$(BIN)/python -m tests.chaos.campaign --celery $(CELERY)/bin/python $(ARGS)
 
 soak: $(INSTALLED) ## The same faults by two and three, for half an hour
 	@$(BIN)/python -m tests.chaos.campaign --minutes 30 $(ARGS)

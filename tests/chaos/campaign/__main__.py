@@ -27,6 +27,7 @@ def main() -> int:
     parser.add_argument("--break", dest="broken", metavar="NAME", help="plant this mutant of the catalogue")
     parser.add_argument("--list", action="store_true", help="print the faults and end")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="leave logs and data there")
+    parser.add_argument("--celery", type=Path, metavar="PYTHON", help="strike arq and this Celery as well")
     options = parser.parse_args()
     if options.broken:
         _break(options.broken)
@@ -36,10 +37,7 @@ def main() -> int:
         return run.list_faults()
     print(f"seed {options.seed}", flush=True)  # noqa: T201
     with TemporaryDirectory(prefix="hw-") as scratch:
-        campaign = run.campaign(
-            options.keep or Path(scratch), options.faults, options.seed, options.minutes, options.broken
-        )
-        return asyncio.run(campaign)
+        return asyncio.run(run.campaign(options.keep or Path(scratch), options))
 
 
 def _break(name: str) -> None:

@@ -35,6 +35,7 @@ class Job:
     key: str
     spec: dict[str, Any]
     ends: set[str]
+    act: str | None = None
     uuid: UUID | None = None
     took_s: float = 0.0
     follower: Follower | None = None
@@ -110,7 +111,7 @@ class Load:
                 stage["params"] |= {"key": key, "log": str(self.log)}
             elif stage["task"] == "run_command":
                 stage["params"]["env"] = {"KEY": key, "OUTSIDE": str(self.log)}
-        job = Job(key, spec, ends or ENDS[act])
+        job = Job(key, spec, ends or ENDS[act], act)
         self.jobs.append(job)
         self._spawn(self._live(job, act))
         return job

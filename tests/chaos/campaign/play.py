@@ -37,6 +37,7 @@ class Round:
     what: str
     accepted: int = 0
     stages: int = 0
+    ran_twice: int = 0
     happened: int = 0
     seconds: float = 0.0
     found: list[Finding] = field(default_factory=list)
@@ -123,11 +124,13 @@ async def _judge(world: World, load: Load, faults: Sequence[Fault], played: Roun
         await connection.close()
     played.accepted = sum(record.uuid is not None for record in found)
     played.stages = sum(len(record.stages) for record in found)
+    played.ran_twice = sum(record.ran_twice for record in found)
     for record in found:
         played.found += findings(record)
         if all(fault.keeps_attempts for fault in faults):
             played.found += _burnt(record)
-        _recoveries(record, world, RESTART_S if len(faults) == 1 else RESTART_S + 2 * LEASE_S)
+        if record.act is None:  # whatever is paused may wait
+            _recoveries(record, world, RESTART_S if len(faults) == 1 else RESTART_S + 2 * LEASE_S)
     played.found += [Finding(counter, what) for counter, what in world.wrong]
     played.found += [Finding("bad_answers", what) for what in world.answers.bad]
     for each in world.recoveries:

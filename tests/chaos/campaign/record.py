@@ -1,7 +1,7 @@
 """The record of a round: of each pipeline, what Postgres keeps, what its stream told and what its stages did."""
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -72,6 +72,7 @@ class Record:
 
     key: str
     ends: set[str]
+    act: str | None = None
     uuid: UUID | None = None
     creations: int = 1
     status: str | None = None
@@ -81,6 +82,12 @@ class Record:
     events: list[Told] = field(default_factory=list)
     streamed: list[int] = field(default_factory=list)
     said: list[Said] = field(default_factory=list)
+
+    @property
+    def ran_twice(self) -> int:
+        """How many stages ran to their end more than once, which nobody can promise away."""
+        ends = Counter(line.stage for line in self.said if line.word == "end")
+        return sum(times > 1 for times in ends.values())
 
     @property
     def has_ended(self) -> bool:
@@ -102,6 +109,7 @@ async def records(c: asyncpg.Connection, jobs: Sequence[Job], log: Path) -> list
         Record(
             key=job.key,
             ends=job.ends,
+            act=job.act,
             uuid=job.uuid,
             creations=len(names[job.key]),
             status=next((row["status"] for row in names[job.key] if row["uuid"] == job.uuid), None),

@@ -5,6 +5,7 @@ import os
 import platform
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.chaos.campaign.judge import COUNTERS
+from tests.chaos.campaign.peers.contest import Outcome
 from tests.chaos.campaign.play import Round
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -83,7 +85,9 @@ def told(rounds: Sequence[Round], most: int = 5) -> list[str]:
     return lines
 
 
-def publish(rounds: Sequence[Round], skipped: dict[str, str], conditions: dict[str, Any]) -> Path:
+def publish(
+    rounds: Sequence[Round], outcomes: Sequence[Outcome], skipped: dict[str, str], conditions: dict[str, Any]
+) -> Path:
     """Print the table; write it, and everything about every round, to two files; return the JSON one."""
     RESULTS.mkdir(exist_ok=True)
     at = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%S")
@@ -92,11 +96,38 @@ def publish(rounds: Sequence[Round], skipped: dict[str, str], conditions: dict[s
     with (RESULTS / f"{at}.txt").open("w") as file:
         for console in (Console(width=WIDTH), Console(file=file, width=WIDTH)):
             console.print(table(rounds))
+            if outcomes:
+                console.print(contest(outcomes, rounds))
             for line in lines:
                 console.print(line, highlight=False, soft_wrap=True, markup=False)
     path = RESULTS / f"{at}.json"
-    path.write_text(json.dumps({"conditions": conditions, "skipped": skipped, "rounds": [_all(r) for r in rounds]}))
+    everything = {
+        "conditions": conditions,
+        "skipped": skipped,
+        "rounds": [_all(each) for each in rounds],
+        "peers": [asdict(outcome) for outcome in outcomes],
+    }
+    path.write_text(json.dumps(everything, indent=2))
     return path
+
+
+def contest(outcomes: Sequence[Outcome], rounds: Sequence[Round]) -> Table:
+    """The same faults beside each other: Headway's stages, and the tasks of its peers."""
+    rows = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("fault", "system", "accepted", "lost", "ran to the end twice", "works afterwards"):
+        rows.add_column(heading, no_wrap=True)
+    for fault in {outcome.fault: None for outcome in outcomes}:
+        for each in (each for each in rounds if each.name == fault):
+            works = not each.counters["slow_tail"]
+            rows.add_row(fault, "headway", *map(str, (each.stages, each.counters["lost"], each.ran_twice)), _yes(works))
+        for peer in (outcome for outcome in outcomes if outcome.fault == fault):
+            counts = map(str, (peer.accepted, peer.lost, peer.ran_twice))
+            rows.add_row(fault, peer.peer, *counts, _yes(not peer.is_deaf))
+    return rows
+
+
+def _yes(holds: bool) -> str:  # noqa: FBT001 - it is a word for it
+    return "yes" if holds else "no"
 
 
 def _all(each: Round) -> dict[str, Any]:
@@ -106,6 +137,7 @@ def _all(each: Round) -> dict[str, Any]:
         "happened": each.happened,
         "pipelines": each.accepted,
         "stages": each.stages,
+        "ran_twice": each.ran_twice,
         "seconds": round(each.seconds, 1),
         "counters": {counter: each.counters[counter] for counter in COUNTERS},
         "findings": [finding._asdict() for finding in each.found],

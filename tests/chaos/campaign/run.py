@@ -3,6 +3,7 @@
 import random
 import sys
 import time
+from argparse import Namespace
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from tests.chaos.campaign import report
 from tests.chaos.campaign.fault import Fault
 from tests.chaos.campaign.faults import FAULTS
+from tests.chaos.campaign.peers.contest import contest
 from tests.chaos.campaign.play import Round, play
 from tests.chaos.campaign.world import World
 
@@ -25,15 +27,17 @@ def list_faults() -> int:
     return 0
 
 
-async def campaign(directory: Path, names: Sequence[str], seed: int, minutes: float | None, broken: str | None) -> int:
-    """Play, print and write; 1 if anything was found."""
-    rng = random.Random(seed)
-    conditions = report.conditions(seed, broken)
+async def campaign(directory: Path, options: Namespace) -> int:
+    """Play, print and write; 1 if anything was found. With the Python of a Celery its peers are struck as well."""
+    rng = random.Random(options.seed)
+    conditions = report.conditions(options.seed, options.broken)
     skipped = {name: why for name, fault in FAULTS.items() if (why := fault.missing())}
-    chosen = [FAULTS[name] for name in names or FAULTS if name not in skipped]
-    rounds = _once(chosen, rng) if minutes is None else _mixed(chosen, rng, minutes)
+    chosen = [FAULTS[name] for name in options.faults or FAULTS if name not in skipped]
+    rounds = _mixed(chosen, rng, options.minutes) if options.minutes else _once(chosen, rng)
     played = [each async for each in _play_all(directory, rounds, rng)]
-    path = report.publish(played, skipped, conditions)
+    pythons = {"arq": Path(sys.executable), "celery": options.celery} if options.celery else {}
+    outcomes = await contest(directory / "peers", pythons)
+    path = report.publish(played, outcomes, skipped, conditions)
     _say(f"Kept in {path}.")
     return int(any(each.found for each in played))
 

@@ -22,7 +22,12 @@ from tests.support.installation import HEADWAY, LIVE_WORKERS, Installation
 from tests.support.processes import Process, until
 
 CREW = {"api": 2, "scheduler": 2, "worker": 3}
-SETTINGS = {"worker_concurrency": 3, "task_modules": "witnesses", "log_level": "info", "stage_log_bytes_max": 1_000_000}
+SETTINGS = {
+    "worker_concurrency": 3,
+    "worker_queues": "default,preprocessing,maintenance",  # the other two are for workers that a fault makes
+    "task_modules": "witnesses",
+    "stage_log_bytes_max": 1_000_000,
+}
 KEEP_S = 0.1
 HEAL_S = 30.0
 RUNNING = """

@@ -7,7 +7,7 @@ from tests.chaos.campaign.fault import fault
 from tests.chaos.campaign.load import Load
 from tests.chaos.campaign.world import World
 from tests.support.installation import TIMINGS
-from tests.support.processes import Process, below, until
+from tests.support.processes import below, until
 
 MEMORY = Path("/sys/fs/cgroup/memory")
 MEMORY_MAX = 256 * 1024 * 1024
@@ -38,10 +38,6 @@ async def run_out_of_memory(world: World, load: Load) -> int:
     worker = world.start("worker", worker_queues="evaluation", worker_concurrency=1)
     (group / "memory.limit_in_bytes").write_text(str(MEMORY_MAX))
     (group / "cgroup.procs").write_text(str(worker.pid))
-    with world.without("worker"):
-        for process in world.living("worker"):
-            process.send(15)
-    await until(lambda: len(world.living("worker")) == 3, "the crew is not complete")
     job = load.send([load.command("greedy", does=GREED, queue="evaluation")], ends={"failed"})
     await load.ended(job, 20)
     if not worker.is_running:
@@ -55,14 +51,10 @@ async def run_out_of_memory(world: World, load: Load) -> int:
 @fault(31)
 async def poison_workers(world: World, load: Load) -> int:
     """A stage kills every worker that runs it; it is quarantined, and the others go on."""
-    victims: list[Process] = []
     poison = load.command("poison", does=KILL_THE_WORKER, queue="training")
     job = load.send([poison, load.witness("after", "poison")], ends={"failed"})
-    for _ in range(3):
-        victims.append(world.start("worker", worker_queues="training"))
-        world.crew["worker"] = 0
+    victims = [world.start("worker", worker_queues="training") for _ in range(3)]
     await load.ended(job, 45)
-    world.crew["worker"] = 3
     return sum(not victim.is_running for victim in victims)
 
 
