@@ -19,6 +19,7 @@ class Fault(NamedTuple):
     missing: Callable[[], str | None]
     max_retries: int
     keeps_attempts: bool
+    alone: bool
 
     @property
     def name(self) -> str:
@@ -35,15 +36,17 @@ def fault(
     missing: Callable[[], str | None] = lambda: None,
     max_retries: int = 0,
     keeps_attempts: bool = False,
+    alone: bool = False,
 ) -> Callable[[Deed], Deed]:
     """Register a fault under its number; its docstring is the sentence that people read.
 
-    ``max_retries`` are those of the stages of the load. ``keeps_attempts``: it may cost no attempt at all.
+    ``max_retries`` are those of the stages of the load. ``keeps_attempts``: it may cost no attempt at all. ``alone``: a
+    soak does not mix it with others.
     """
 
     def register(deed: Deed) -> Deed:
         what = (deed.__doc__ or "").strip().splitlines()[0]
-        made = Fault(number, what, deed, missing, max_retries, keeps_attempts)
+        made = Fault(number, what, deed, missing, max_retries, keeps_attempts, alone)
         FAULTS[made.name] = made
         return deed
 

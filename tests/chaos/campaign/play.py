@@ -26,6 +26,7 @@ STILL_S = 2 * (LEASE_S + SWEEP_S) + 5
 SETTLE_MAX_S = 120.0
 TAIL_S = 4.0
 WARM_S = 1.5
+NEWEST = "SELECT coalesce(max(id), 0) FROM pipelines"
 BUSY = "SELECT coalesce(sum(last_seq), 0), count(*) FILTER (WHERE finished_at IS NULL) FROM pipelines"
 
 
@@ -56,6 +57,8 @@ async def play(world: World, faults: Sequence[Fault]) -> Round:
     name = "+".join(fault.name for fault in faults)
     played = Round(name, "; ".join(fault.what for fault in faults))
     world.recoveries, world.wrong, world.answers.bad = [], [], []
+    newest = await world.installation.value(NEWEST)
+    world.patience_s = 0 if len(faults) == 1 else 2 * STILL_S
     async with a_load(world, f"{name.lower()}-{world.rng.getrandbits(32):08x}", max_retries=_retries(faults)) as load:
         async with load.flowing():
             await asyncio.sleep(WARM_S)
@@ -64,6 +67,7 @@ async def play(world: World, faults: Sequence[Fault]) -> Round:
         await _settled(world, load)
         await _tail(world, load)
         await _judge(world, load, faults, played)
+        played.found += await _disorder(world, newest)
     played.recoveries = world.recoveries
     played.seconds = loop.time() - began
     return played
@@ -130,7 +134,7 @@ async def _judge(world: World, load: Load, faults: Sequence[Fault], played: Roun
         if all(fault.keeps_attempts for fault in faults):
             played.found += _burnt(record)
         if record.act is None:  # whatever is paused may wait
-            _recoveries(record, world, RESTART_S if len(faults) == 1 else RESTART_S + 2 * LEASE_S)
+            _recoveries(record, world)
     played.found += [Finding(counter, what) for counter, what in world.wrong]
     played.found += [Finding("bad_answers", what) for what in world.answers.bad]
     for each in world.recoveries:
@@ -138,7 +142,6 @@ async def _judge(world: World, load: Load, faults: Sequence[Fault], played: Roun
             played.found.append(Finding("late", f"{each.what} took {each.seconds:.1f} s, and not {each.within_s:g}"))
     if len(found) > played.accepted:
         played.found.append(Finding("late", f"{len(found) - played.accepted} pipelines were never accepted"))
-    played.found += await _disorder(world)
 
 
 def _burnt(record: Record) -> list[Finding]:
@@ -150,7 +153,7 @@ def _burnt(record: Record) -> list[Finding]:
     return [Finding("late", f"{record.key}: attempts were burnt: {burnt}")] if burnt else []
 
 
-def _recoveries(record: Record, world: World, within_s: float) -> None:
+def _recoveries(record: Record, world: World) -> None:
     """How long it took until the stages of killed workers began again."""
     for before, after in pairwise(record.attempts):
         killed_at: datetime | None = None
@@ -158,13 +161,13 @@ def _recoveries(record: Record, world: World, within_s: float) -> None:
             killed_at = world.killed_at.get(int(before.worker.rpartition(":")[2]))
         if killed_at is not None:
             seconds = (after.started_at - killed_at).total_seconds()
-            world.recovered(f"{after.stage} of {record.key} after the death of its worker", seconds, within_s)
+            world.recovered(f"{after.stage} of {record.key} after the death of its worker", seconds, RESTART_S)
 
 
-async def _disorder(world: World) -> list[Finding]:
+async def _disorder(world: World, newest: int) -> list[Finding]:
     pool = await open_pool(world.installation.postgres.url, max_size=2)
     try:
-        await invariants.hold(pool)
+        await invariants.hold(pool, after=newest)
     except AssertionError as error:
         return [Finding("disorder", str(error))]
     finally:

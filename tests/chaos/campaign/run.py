@@ -15,8 +15,6 @@ from tests.chaos.campaign.peers.contest import contest
 from tests.chaos.campaign.play import Round, play
 from tests.chaos.campaign.world import World
 
-LONELY = {"F21", "F26", "F30", "F16", "F40", "F36", "F3", "F22", "F29"}
-"""These need the world for themselves."""
 TOGETHER = (2, 3)
 
 
@@ -32,6 +30,9 @@ async def campaign(directory: Path, options: Namespace) -> int:
     rng = random.Random(options.seed)
     conditions = report.conditions(options.seed, options.broken)
     skipped = {name: why for name, fault in FAULTS.items() if (why := fault.missing())}
+    if unknown := [name for name in options.faults if name not in FAULTS]:
+        _say(f"There is no fault {', '.join(unknown)}; --list prints all.")
+        return 2
     chosen = [FAULTS[name] for name in options.faults or FAULTS if name not in skipped]
     rounds = _mixed(chosen, rng, options.minutes) if options.minutes else _once(chosen, rng)
     played = [each async for each in _play_all(directory, rounds, rng)]
@@ -50,11 +51,14 @@ def _once(chosen: Sequence[Fault], rng: random.Random) -> Iterator[list[Fault]]:
 
 def _mixed(chosen: Sequence[Fault], rng: random.Random, minutes: float) -> Iterator[list[Fault]]:
     until = time.monotonic() + 60 * minutes
-    crowd = [fault for fault in chosen if fault.name not in LONELY]
     while time.monotonic() < until:
-        first = rng.choice(chosen)
-        others = [] if first.name in LONELY else rng.sample(crowd, min(len(crowd), rng.choice(TOGETHER) - 1))
-        yield [first, *(fault for fault in others if fault is not first)]
+        order = rng.sample(chosen, len(chosen))
+        mixed = {_room(fault): fault for fault in order if not fault.alone}  # one that strikes Redis, one that …
+        yield [order[0]] if order[0].alone else list(mixed.values())[: rng.choice(TOGETHER)]
+
+
+def _room(fault: Fault) -> str:
+    return fault.deed.__module__
 
 
 async def _play_all(directory: Path, rounds: Iterator[list[Fault]], rng: random.Random) -> AsyncIterator[Round]:

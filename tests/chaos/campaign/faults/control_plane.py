@@ -60,7 +60,7 @@ async def suspend_schedulers_in_turn(world: World, _load: Load) -> int:
     return 24
 
 
-@fault(36, keeps_attempts=True)
+@fault(36, keeps_attempts=True, alone=True)
 async def replace_everybody(world: World, _load: Load) -> int:
     """A rolling deploy: every process is asked to leave, in turn, when its successor is there."""
     old = [process for role in ("scheduler", "api", "worker") for process in world.living(role)]

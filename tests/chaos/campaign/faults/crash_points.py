@@ -27,7 +27,7 @@ POINTS = (
 )
 
 
-@fault(3)
+@fault(3, alone=True)
 async def die_at_each_commit(world: World, load: Load) -> int:
     """Processes die just before and just after each claim, spawn, write, completion, release and dispatch."""
     places = [

@@ -51,7 +51,7 @@ def _network() -> Iterator[tuple[str, str]]:
         _run("ip", "netns", "delete", name)
 
 
-@fault(26, missing=_no_network)
+@fault(26, missing=_no_network, alone=True)
 async def cut_the_network(world: World, load: Load) -> int:
     """A worker on a host of its own loses the network to Postgres for two leases, and still reaches Redis."""
     with _network() as (name, cable):
@@ -62,20 +62,20 @@ async def cut_the_network(world: World, load: Load) -> int:
             job = load.send([stage])
             await until(lambda: below(far.pid), "it runs nothing")
             await until(lambda: f"{job.key} a 1" in world.log.read_text(), "it does not begin")
-            with world.redis():
-                _run("ip", "link", "set", cable, "down")
+            _run("ip", "link", "set", cable, "down")
             began = asyncio.get_running_loop().time()
             await until(lambda: not below(far.pid), "its stage outlives the lease", 3 * LEASE_S)
             took_s = asyncio.get_running_loop().time() - began
             world.recovered("the end of a stage whose worker is cut off", took_s, LEASE_S)
+            world.start("worker", worker_queues="evaluation")
             await asyncio.sleep(max(0, 2 * LEASE_S - took_s))
             _run("ip", "link", "set", cable, "up")
-            await asyncio.sleep(1)
+            await load.ended(job, 4 * LEASE_S)
             world.kill(far)
     return 1
 
 
-@fault(29, missing=lambda: None if shutil.which("cc") else "there is no C compiler", keeps_attempts=True)
+@fault(29, missing=lambda: None if shutil.which("cc") else "there is no C compiler", keeps_attempts=True, alone=True)
 async def turn_clocks(world: World, _load: Load) -> int:
     """A worker, a scheduler and an API process live an hour ahead, and then an hour behind."""
     clock, library = world.directory / "clock", world.directory / "clock.so"
@@ -114,7 +114,7 @@ def _small_disk(place: Path, size: str) -> Iterator[None]:
         _run("umount", "--lazy", str(place))
 
 
-@fault(16, missing=_no_mounts)
+@fault(16, missing=_no_mounts, alone=True)
 async def fill_the_disk_of_redis(world: World, load: Load) -> int:
     """The disk of Redis' append-only file is full."""
     world.installation.lose_valkey()
@@ -133,7 +133,7 @@ async def fill_the_disk_of_redis(world: World, load: Load) -> int:
     return 1
 
 
-@fault(40, missing=_no_mounts, max_retries=20)
+@fault(40, missing=_no_mounts, max_retries=20, alone=True)
 async def fill_the_disk_of_artifacts(world: World, _load: Load) -> int:
     """The disk of the artifacts is full: attempts fail, and are retried until there is room."""
     artifacts = world.installation.data_dir / "artifacts"

@@ -47,7 +47,7 @@ async def terminate_sessions(world: World, _load: Load) -> int:
     return ended
 
 
-@fault(21)
+@fault(21, alone=True)
 async def lose_answers(world: World, _load: Load) -> int:
     """Postgres commits, and its answer is lost: the connection is cut between the two."""
     directory = world.directory / "wire"
@@ -66,7 +66,7 @@ async def lose_answers(world: World, _load: Load) -> int:
     return proxy.lost
 
 
-@fault(22)
+@fault(22, alone=True)
 async def freeze_postgres(world: World, _load: Load) -> int:
     """Postgres stands still for longer than a lease."""
     postmaster = world.installation.postgres.pid

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tests.chaos.campaign.fault import fault
 from tests.chaos.campaign.load import Load
+from tests.chaos.campaign.outside import insist
 from tests.chaos.campaign.world import World
 from tests.support.installation import TIMINGS
 from tests.support.processes import below, until
@@ -30,7 +31,7 @@ def _no_memory_cgroup() -> str | None:
     return None
 
 
-@fault(30, missing=_no_memory_cgroup)
+@fault(30, missing=_no_memory_cgroup, alone=True)
 async def run_out_of_memory(world: World, load: Load) -> int:
     """A stage takes more memory than its worker's host has; the stage dies of it, the worker does not."""
     group = MEMORY / f"headway-chaos-{world.installation.postgres.pid}"
@@ -81,8 +82,9 @@ async def ignore_the_end(world: World, load: Load) -> int:
     """Stages ignore SIGTERM; a cancel kills them after the grace."""
     job = load.send([load.command(f"s{n}", does=IGNORE) for n in range(3)], ends={"cancelled"})
     await until(lambda: world.log.read_text().count(f"{job.key} ") >= 2, "it does not start")
-    assert job.uuid
-    await world.client.pipelines.cancel(job.uuid)
+    uuid, loop = job.uuid, asyncio.get_running_loop()
+    assert uuid
+    await insist(lambda: world.client.pipelines.cancel(uuid), until=loop.time() + 20)
     limit_s = float(TIMINGS["cancel_grace_s"]) + float(TIMINGS["heartbeat_interval_s"]) + 2
     world.recovered("the end of a cancelled stage that ignores SIGTERM", await load.ended(job, 20), limit_s)
     return 3
