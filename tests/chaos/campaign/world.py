@@ -32,7 +32,8 @@ SETTINGS = {
 KEEP_S = 0.1
 HEAL_S = 30.0
 RUNNING = """
-SELECT DISTINCT w.name FROM stages AS s JOIN workers AS w ON w.id = s.worker_id WHERE s.status = 'running'"""
+SELECT w.name FROM stages AS s JOIN workers AS w ON w.id = s.worker_id
+ WHERE s.status = 'running' GROUP BY w.name ORDER BY count(*) DESC"""
 
 
 @dataclass(frozen=True)
@@ -132,17 +133,20 @@ class World:
         self.killed_at[process.pid] = datetime.now(UTC)
 
     async def busy_worker(self) -> Process:
-        """A worker of the crew that runs stages."""
+        """The worker of the crew that runs most stages."""
         found: list[Process] = []
 
         async def look() -> bool:
             with suppress(OSError, asyncpg.PostgresError):  # another fault may have struck Postgres
-                busy = {int(row["name"].rpartition(":")[2]) for row in await self.installation.query(RUNNING)}
-                found[:] = [process for process in self.living("worker") if process.pid in busy]
+                busy = [int(row["name"].rpartition(":")[2]) for row in await self.installation.query(RUNNING)]
+                found[:] = sorted(
+                    (process for process in self.living("worker") if process.pid in busy),
+                    key=lambda process: busy.index(process.pid),
+                )
             return bool(found)
 
         await until(look, "no worker has anything to do")
-        return self.rng.choice(found)
+        return found[0]
 
     def redis(self) -> redis.Redis:
         """A client of Valkey."""
