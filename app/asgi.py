@@ -11,6 +11,7 @@ from litestar import Litestar
 from litestar.datastructures import State
 
 from app.api import auth, bulk, docs, events, health, openapi, pipelines, problems, queues, task_types, tasks
+from app.api.failures import list_failures
 from app.api.observe import observed
 from app.api.query import require_known_query
 from app.api.workers import list_workers
@@ -45,6 +46,7 @@ def create_app(settings: Settings) -> Litestar:
             bulk.router,
             queues.router,
             list_workers,
+            list_failures,
             events.stream_all_events,
             task_types.list_task_types,
             health.livez,

@@ -18,6 +18,7 @@ from schemas.checkpoint import CheckpointReport
 from schemas.event import LiveType
 from schemas.series import MetricsReport
 from schemas.stage import Progress
+from workers.heard import Heard
 from workers.publish import LiveReports
 from workers.room import Attempt, Room
 from workers.series import NAMES_MAX, SeriesBuffer
@@ -55,6 +56,7 @@ class Reporter:
         self.room = room
         self.claim = attempt.claim
         self.live = live
+        self.heard = Heard(attempt)
         self._began = time.monotonic()
         self._progress: float | None = None
         self._series = SeriesBuffer()
@@ -68,6 +70,7 @@ class Reporter:
         if self._closed:
             return
         try:
+            self.heard.take(line)
             match line.get("type"):
                 case "progress":
                     self._take_progress(msgspec.convert(line, ProgressLine))

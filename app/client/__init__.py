@@ -11,6 +11,7 @@ are repeated when their answer is lost; the streams reconnect where they were cu
 from typing import Any, Self
 
 from app.client.errors import ApiError, Unreachable
+from app.client.failures import Failures
 from app.client.http import Http
 from app.client.pipelines import Pipelines
 from app.client.queues import Queues
@@ -31,6 +32,7 @@ class Client:
         self.pipelines = Pipelines(self._http)
         self.tasks = Tasks(self._http, self.pipelines)
         self.queues = Queues(self._http)
+        self.failures = Failures(self._http)
 
     async def __aenter__(self) -> Self:
         return self

@@ -12,11 +12,12 @@ from app.commands.running import open_client
 from app.commands.terminal import Output, print_json, print_line
 from app.errors import InvalidRequest
 from app.settings import load_settings
+from schemas.failure import FailurePage
 from schemas.limits import PAGE_MAX
 from schemas.pipeline import PipelinePage
 from schemas.task import TaskPage
 
-P = TypeVar("P", PipelinePage, TaskPage)
+P = TypeVar("P", PipelinePage, TaskPage, FailurePage)
 T = TypeVar("T")
 
 
