@@ -50,10 +50,48 @@ BEGIN
     END IF;
 END $$;
 
+CREATE FUNCTION diagnosis_of(pipeline bigint, stage integer, attempt integer) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT f.diagnosis FROM failures AS f WHERE f.pipeline_id = diagnosis_of.pipeline
+               AND f.position = diagnosis_of.stage AND f.attempt = diagnosis_of.attempt);
+END $$;
+
+CREATE FUNCTION rediagnose_failures(diagnoses jsonb) RETURNS integer LANGUAGE plpgsql AS $$
+-- Replaces diagnoses by those of newer rules, and returns how many that were. A stage shows the one of its newest attempt
+-- for as long as it shows its error. No pipeline is locked here, so nothing is waited for.
+DECLARE
+    replaced_count integer;
+BEGIN
+    WITH newer AS (
+        SELECT (d -> 'key' ->> 0)::bigint AS pipeline_id, (d -> 'key' ->> 1)::integer AS position,
+               (d -> 'key' ->> 2)::integer AS attempt, d -> 'diagnosis' AS diagnosis
+          FROM jsonb_array_elements(diagnoses) AS d
+    ), free AS MATERIALIZED (
+        SELECT f.pipeline_id, f.position, f.attempt, n.diagnosis
+          FROM newer AS n JOIN failures AS f ON f.pipeline_id = n.pipeline_id AND f.position = n.position
+                                            AND f.attempt = n.attempt
+         WHERE f.rule_version < (n.diagnosis ->> 'rule_version')::integer
+           FOR NO KEY UPDATE OF f SKIP LOCKED
+    ), replaced AS (
+        UPDATE failures AS f SET diagnosis = n.diagnosis FROM free AS n
+         WHERE f.pipeline_id = n.pipeline_id AND f.position = n.position AND f.attempt = n.attempt
+        RETURNING f.pipeline_id, f.position, f.attempt, f.diagnosis
+    ), shown AS (
+        UPDATE stages AS s SET diagnosis = r.diagnosis
+          FROM (SELECT t.pipeline_id, t.position, r.diagnosis
+                  FROM replaced AS r JOIN stages AS t ON t.pipeline_id = r.pipeline_id AND t.position = r.position
+                                                     AND t.attempt = r.attempt AND t.error IS NOT NULL
+                   FOR NO KEY UPDATE OF t SKIP LOCKED) AS r
+         WHERE s.pipeline_id = r.pipeline_id AND s.position = r.position
+    )
+    SELECT count(*) INTO replaced_count FROM replaced;
+    RETURN replaced_count;
+END $$;
+
 CREATE OR REPLACE FUNCTION complete_stages(completions jsonb, wait boolean) RETURNS json LANGUAGE plpgsql AS $$
--- The first of the two acts: an attempt's outcome, why it failed if it did, and its event, nothing else. Only the attempt that holds the stage
--- may do it; the others are named in `stale`, unless this very attempt has said it before. Releasing the dependents is
--- the second act, in release_pipelines.
+-- The first of the two acts: an attempt's outcome with its event, and why it failed if it did; nothing else. Only the
+-- attempt that holds the stage may do it; the others are named in `stale`, unless this very attempt has said it before.
+-- Releasing the dependents is the second act, in release_pipelines.
 DECLARE
     ended_stages uuid[] := ARRAY(SELECT (c ->> 'stage')::uuid FROM jsonb_array_elements(completions) AS c);
     locked bigint[];
@@ -123,12 +161,21 @@ BEGIN
                                  AND a.attempt = c.attempt AND a.lease_token = c.lease_token);
 END $$;
 
--- Pinned like in the first migration, for the same reason; a function that is replaced forgets it.
-ALTER FUNCTION complete_stages(jsonb, boolean) SET enable_seqscan TO off;
-ALTER FUNCTION complete_stages(jsonb, boolean) SET plan_cache_mode TO force_generic_plan;
-ALTER FUNCTION walk_failures(timestamptz, bigint, integer, integer, timestamptz, bigint, integer)
-    SET enable_seqscan TO off;
+-- Pinned like the hot functions of the first migration, for the same reason; one that is replaced forgets it.
+DO $$
+DECLARE
+    hot text;
+    setting text;
+BEGIN
+    FOREACH hot IN ARRAY ARRAY[
+        'complete_stages(jsonb, boolean)', 'diagnosis_of(bigint, integer, integer)', 'rediagnose_failures(jsonb)',
+        'walk_failures(timestamptz, bigint, integer, integer, timestamptz, bigint, integer)']
+    LOOP
+        FOREACH setting IN ARRAY ARRAY['enable_seqscan TO off', 'plan_cache_mode TO force_generic_plan']
+        LOOP
+            EXECUTE format('ALTER FUNCTION %s SET %s', hot, setting);
+        END LOOP;
+    END LOOP;
+END $$;
 ALTER FUNCTION walk_failures(timestamptz, bigint, integer, integer, timestamptz, bigint, integer)
     SET enable_bitmapscan TO off;
-ALTER FUNCTION walk_failures(timestamptz, bigint, integer, integer, timestamptz, bigint, integer)
-    SET plan_cache_mode TO force_generic_plan;

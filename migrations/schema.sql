@@ -255,9 +255,9 @@ CREATE FUNCTION public.complete_stages(completions jsonb, wait boolean) RETURNS 
     SET enable_seqscan TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
--- The first of the two acts: an attempt's outcome, why it failed if it did, and its event, nothing else. Only the attempt that holds the stage
--- may do it; the others are named in `stale`, unless this very attempt has said it before. Releasing the dependents is
--- the second act, in release_pipelines.
+-- The first of the two acts: an attempt's outcome with its event, and why it failed if it did; nothing else. Only the
+-- attempt that holds the stage may do it; the others are named in `stale`, unless this very attempt has said it before.
+-- Releasing the dependents is the second act, in release_pipelines.
 DECLARE
     ended_stages uuid[] := ARRAY(SELECT (c ->> 'stage')::uuid FROM jsonb_array_elements(completions) AS c);
     locked bigint[];
@@ -510,6 +510,20 @@ BEGIN
         DELETE FROM pipelines WHERE id = pipeline.id;
     END IF;
     RETURN pipeline.status;
+END $$;
+
+--
+-- Name: diagnosis_of(bigint, integer, integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.diagnosis_of(pipeline bigint, stage integer, attempt integer) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+BEGIN
+    RETURN (SELECT f.diagnosis FROM failures AS f WHERE f.pipeline_id = diagnosis_of.pipeline
+               AND f.position = diagnosis_of.stage AND f.attempt = diagnosis_of.attempt);
 END $$;
 
 --
@@ -913,6 +927,46 @@ CREATE FUNCTION public.queued_news(queued public.queued_stage[]) RETURNS public.
 $$;
 
 --
+-- Name: rediagnose_failures(jsonb); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.rediagnose_failures(diagnoses jsonb) RETURNS integer
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+-- Replaces diagnoses by those of newer rules, and returns how many that were. A stage shows the one of its newest attempt
+-- for as long as it shows its error. No pipeline is locked here, so nothing is waited for.
+DECLARE
+    replaced_count integer;
+BEGIN
+    WITH newer AS (
+        SELECT (d -> 'key' ->> 0)::bigint AS pipeline_id, (d -> 'key' ->> 1)::integer AS position,
+               (d -> 'key' ->> 2)::integer AS attempt, d -> 'diagnosis' AS diagnosis
+          FROM jsonb_array_elements(diagnoses) AS d
+    ), free AS MATERIALIZED (
+        SELECT f.pipeline_id, f.position, f.attempt, n.diagnosis
+          FROM newer AS n JOIN failures AS f ON f.pipeline_id = n.pipeline_id AND f.position = n.position
+                                            AND f.attempt = n.attempt
+         WHERE f.rule_version < (n.diagnosis ->> 'rule_version')::integer
+           FOR NO KEY UPDATE OF f SKIP LOCKED
+    ), replaced AS (
+        UPDATE failures AS f SET diagnosis = n.diagnosis FROM free AS n
+         WHERE f.pipeline_id = n.pipeline_id AND f.position = n.position AND f.attempt = n.attempt
+        RETURNING f.pipeline_id, f.position, f.attempt, f.diagnosis
+    ), shown AS (
+        UPDATE stages AS s SET diagnosis = r.diagnosis
+          FROM (SELECT t.pipeline_id, t.position, r.diagnosis
+                  FROM replaced AS r JOIN stages AS t ON t.pipeline_id = r.pipeline_id AND t.position = r.position
+                                                     AND t.attempt = r.attempt AND t.error IS NOT NULL
+                   FOR NO KEY UPDATE OF t SKIP LOCKED) AS r
+         WHERE s.pipeline_id = r.pipeline_id AND s.position = r.position
+    )
+    SELECT count(*) INTO replaced_count FROM replaced;
+    RETURN replaced_count;
+END $$;
+
+--
 -- Name: releasable_pipelines(integer); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -1234,8 +1288,8 @@ $$;
 CREATE FUNCTION public.walk_failures(below_moment timestamp with time zone, below_pipeline bigint, below_position integer, below_attempt integer, since timestamp with time zone, of_pipeline bigint, walked_max integer) RETURNS TABLE(failed_at timestamp with time zone, pipeline_id bigint, "position" integer, attempt integer, stage uuid, task text, fingerprint text, category text)
     LANGUAGE plpgsql STABLE
     SET enable_seqscan TO 'off'
-    SET enable_bitmapscan TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_bitmapscan TO 'off'
     AS $$
 -- The newest `walked_max` failures below a place and not older than `since`, of one pipeline or of all.
 BEGIN

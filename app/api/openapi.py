@@ -19,6 +19,7 @@ from app.api.bulk import BulkAnswer
 from app.api.health import Readiness
 from app.api.problems import MEDIA_TYPE, Problem
 from schemas.bulk import BulkRequest
+from schemas.diagnosis import Category
 from schemas.failure import FailurePage
 from schemas.graph import PipelineGraph
 from schemas.pipeline import DryRun, Pipeline, PipelinePage, PipelinePatch, PipelineProgress, PipelineSpec
@@ -47,6 +48,7 @@ STRUCTS = (
     TaskTypePage,
     SeriesPage,
     FailurePage,
+    Category,
     StatsOverview,
     QueueStatus,
     QueuePage,

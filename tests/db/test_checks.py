@@ -107,6 +107,8 @@ ROWS = {
     "VALUES (1, 1, 1, 1, 'x', -1)",
     "a checkpoint in an unknown state": "INSERT INTO checkpoints (pipeline_id, position, attempt, step, path, state) "
     "VALUES (1, 1, 1, 1, 'x', 'torn')",
+    "a failure that is diagnosed with a list": "INSERT INTO failures (pipeline_id, position, attempt, stage, task, "
+    f"failed_at, diagnosis) VALUES (1, 1, 1, gen_random_uuid(), 'noop', {A_MOMENT}, '[]')",
     "an idempotency key with a space": "INSERT INTO idempotency_keys (key, fingerprint, pipeline, expires_at) "
     f"VALUES ('a b', '', gen_random_uuid(), {A_MOMENT})",
 }

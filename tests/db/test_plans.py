@@ -11,7 +11,19 @@ import pytest
 
 from app.db import queries
 from app.db import stages as db_stages
-from app.services import checkpoints, events, graph, idempotency, pipelines, queues, stages, task_control, workers
+from app.services import (
+    checkpoints,
+    diagnosis,
+    events,
+    failures,
+    graph,
+    idempotency,
+    pipelines,
+    queues,
+    stages,
+    task_control,
+    workers,
+)
 from schemas.checkpoint import CheckpointReport
 from schemas.idempotency import IdempotencyKey
 from schemas.queue import Queue
@@ -116,6 +128,10 @@ STATEMENTS: dict[str, Callable[[Present], Awaitable[object]]] = {
     ),
     "checkpoints.of_pipeline": lambda now: checkpoints.of_pipeline(now.pool, now.running.uuid),
     "checkpoints.mark": lambda now: checkpoints.mark(now.pool, [1], "deleting"),
+    "failures.walk": lambda now: failures.list_page(now.pool),
+    "failures.walk of a pipeline": lambda now: failures.list_page(now.pool, pipeline=now.failed.uuid),
+    "failures.of_older_rules": lambda now: diagnosis.scan_failed_jobs(now.pool, Path("nowhere"), limit=2),
+    "failures.rediagnose": lambda now: diagnosis.scan_failed_jobs(now.pool, Path("nowhere"), limit=2),
     "queues.pause": lambda now: queues.resume(now.pool, Queue.DEFAULT),
 }
 ELSEWHERE = {"selection", "tasks", "series", "stats", "events.news", "queues.depths", "workers.recent", "workers.fleet"}

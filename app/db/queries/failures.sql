@@ -18,14 +18,13 @@ WITH passed AS MATERIALIZED (
 SELECT json_build_object(
            'items', (
                SELECT coalesce(json_agg(json_build_object(
-                          'fingerprint', k.fingerprint, 'category', f.category, 'domain', f.diagnosis -> 'domain',
-                          'outlook', f.diagnosis -> 'outlook', 'remedy', f.diagnosis -> 'remedy',
-                          'root_line', f.diagnosis -> 'root_line', 'count', k.count, 'first_seen', k.first_seen,
-                          'last_seen', k.last_seen, 'tasks', k.tasks, 'task_ids', k.stages)
-                          ORDER BY k.last_seen DESC, k.fingerprint DESC), '[]')
+                          'fingerprint', k.fingerprint, 'category', d.diagnosis -> 'category',
+                          'domain', d.diagnosis -> 'domain', 'outlook', d.diagnosis -> 'outlook',
+                          'remedy', d.diagnosis -> 'remedy', 'root_line', d.diagnosis -> 'root_line',
+                          'count', k.count, 'first_seen', k.first_seen, 'last_seen', k.last_seen, 'tasks', k.tasks,
+                          'task_ids', k.stages) ORDER BY k.last_seen DESC, k.fingerprint DESC), '[]')
                  FROM shown AS k JOIN passed AS p ON p.n = k.newest
-                 JOIN failures AS f ON f.pipeline_id = p.pipeline_id AND f.position = p.position
-                                   AND f.attempt = p.attempt),
+                 CROSS JOIN diagnosis_of(p.pipeline_id, p.position, p.attempt) AS d (diagnosis)),
            'newest', (SELECT json_build_array(failed_at, pipeline_id, position, attempt) FROM passed WHERE n = 1),
            'oldest', (SELECT json_build_array(failed_at, pipeline_id, position, attempt) FROM passed
                        ORDER BY n DESC LIMIT 1),
@@ -43,28 +42,5 @@ SELECT coalesce(json_agg(json_build_object(
   JOIN attempts AS a ON a.pipeline_id = f.pipeline_id AND a.position = f.position AND a.attempt = f.attempt
 
 -- name: rediagnose
--- Replace diagnoses by those of newer rules; a stage shows that of its newest attempt, as long as it shows its error. No
--- pipeline is locked here, so nothing is waited for.
-WITH newer AS (
-    SELECT (d -> 'key' ->> 0)::bigint AS pipeline_id, (d -> 'key' ->> 1)::integer AS position,
-           (d -> 'key' ->> 2)::integer AS attempt, d -> 'diagnosis' AS diagnosis
-      FROM jsonb_array_elements($1::jsonb) AS d
-), free AS MATERIALIZED (
-    SELECT f.pipeline_id, f.position, f.attempt, n.diagnosis
-      FROM newer AS n JOIN failures AS f ON f.pipeline_id = n.pipeline_id AND f.position = n.position
-                                        AND f.attempt = n.attempt
-     WHERE f.rule_version < (n.diagnosis ->> 'rule_version')::integer
-       FOR NO KEY UPDATE OF f SKIP LOCKED
-), replaced AS (
-    UPDATE failures AS f SET diagnosis = n.diagnosis FROM free AS n
-     WHERE f.pipeline_id = n.pipeline_id AND f.position = n.position AND f.attempt = n.attempt
-    RETURNING f.pipeline_id, f.position, f.attempt, f.diagnosis
-), shown AS (
-    UPDATE stages AS s SET diagnosis = r.diagnosis
-      FROM (SELECT t.pipeline_id, t.position, r.diagnosis
-              FROM replaced AS r JOIN stages AS t ON t.pipeline_id = r.pipeline_id AND t.position = r.position
-                                                 AND t.attempt = r.attempt AND t.error IS NOT NULL
-               FOR NO KEY UPDATE OF t SKIP LOCKED) AS r
-     WHERE s.pipeline_id = r.pipeline_id AND s.position = r.position
-)
-SELECT count(*) FROM replaced
+-- Replace diagnoses by those of newer rules.
+SELECT rediagnose_failures($1::jsonb)
