@@ -11,6 +11,7 @@ are repeated when their answer is lost; the streams reconnect where they were cu
 from typing import Any, Self
 
 from app.client.errors import ApiError, Unreachable
+from app.client.events import Events
 from app.client.failures import Failures
 from app.client.http import Http
 from app.client.pipelines import Pipelines
@@ -33,6 +34,7 @@ class Client:
         self.tasks = Tasks(self._http, self.pipelines)
         self.queues = Queues(self._http)
         self.failures = Failures(self._http)
+        self.events = Events(self._http)
 
     async def __aenter__(self) -> Self:
         return self
