@@ -14,14 +14,18 @@ MORE_LINES_MAX = 8
 _LINE_MAX = 1_000
 _RAISED = re.compile(
     r"(?P<type>(?:[A-Za-z_]\w{0,60}\.){0,8}(?P<name>_?[A-Z]\w{0,60})|(?:[a-z_]\w{0,60}\.){1,8}(?P<small>[a-z_]\w{0,60}))"
-    r"(?P<rest>: [^\n]{0,900}|:?[ \t]*)$",
+    r"(?P<rest>: [^\n]*|:?[ \t]*)$",
 )
+_FOOT_OF_A_BOX = "\u2570\u2500"
+"""How a traceback ends that ``rich`` has drawn."""
 _RAISE = re.compile(r"(?:^|: )raise\b")
 _OF_A_GROUP = re.compile(r" {1,40}[|+] ?(?!-)")
-_KINDS = re.compile(
-    r"(?:Error|Exception|Interrupt|Timeout|Fault|Exhausted|NotFound|Invalid|Mismatch|Group|Incomplete\w*|Refused|Disconnected)$"
+_BOX = ("\u256d", "\u2502", "\u2570")
+"""How lines of such a traceback begin."""
+_FRAME = re.compile(
+    r'File "(?P<file>[^"\n]{1,500})", line \d+, in (?P<function>\S{1,200})'
+    r"|^\u2502 .{0,3}(?P<boxed>\S{1,500}):\d+ in (?P<there>\S{1,200})"
 )
-_FRAME = re.compile(r'File "(?P<file>[^"\n]{1,500})", line \d+, in (?P<function>\S{1,200})')
 _OF_OTHERS = re.compile(r"[/\\](?:site|dist)-packages[/\\]|[/\\]lib[/\\]python\d|^<(?!stdin|string)")
 
 
@@ -61,7 +65,7 @@ def raised(text: str) -> list[Raised]:
     """Find the last exceptions that a log has tracebacks of, in order; one whose head was cut off counts too."""
     found: list[Raised] = []
     done: dict[str, int] = {}
-    for at in _last_places(text, '  File "'):
+    for at in sorted(_last_places(text, '  File "') + _last_places(text, _FOOT_OF_A_BOX)):
         begin = text.rfind("\n", 0, at) + 1
         stream, _ = split_rank(text[begin : begin + _LINE_MAX])
         if begin < done.get(stream, 0):
@@ -101,7 +105,7 @@ def _end_of_traceback(text: str, begin: int, stream: str) -> tuple[Raised | None
         stop = len(text) if stop < 0 else stop
         end = stop + 1
         whose, line = _split(text, begin, stop)
-        if whose != stream or not line.strip() or line.startswith(("  ", "\t")):
+        if whose != stream or not line.strip() or line.startswith(("  ", "\t", *_BOX)):
             continue
         if what := _raised_in(line):
             before = _before(text, begin, stream)
@@ -121,8 +125,7 @@ def _raised_in(line: str) -> str | None:
     match = _RAISED.match(line)
     if match is None:
         return None
-    name = match["name"] or match["small"]
-    if name.isupper() or not ("." in match["type"] or match["rest"].strip() or _KINDS.search(name)):
+    if (match["name"] or match["small"]).isupper():
         return None
     return match["type"] + match["rest"].rstrip()
 
@@ -151,32 +154,30 @@ def _before(text: str, start: int, stream: str) -> _Frames:
                 break
         elif "Traceback (most recent call last)" in line:
             in_head = True
-        elif line.startswith(("  ", "\t")) or not line.strip():
+        elif line.startswith(("  ", "\t", *_BOX)) or not line.strip():
             frames.lines.append(line)
     return frames
 
 
 def _deepest(lines: list[str]) -> tuple[str, str, bool]:
     """The deepest frame of the user's own code, its source, and if by a raise; the lines come nearest first."""
-    places = [place for place, line in enumerate(lines) if _FRAME.search(line)]
-    if not places:
+    frames = [(place, frame) for place, line in enumerate(lines) if (frame := _FRAME.search(line))]
+    if not frames:
         return "", "", False
-    own = next((place for place in places if _is_own(lines[place])), places[0])
-    frame = _FRAME.search(lines[own])
-    assert frame is not None
-    name = frame["file"].replace("\\", "/").rpartition("/")[2]
-    return f"{name}:{frame['function']}", _source(lines, own), bool(_RAISE.search(_source(lines, places[0])))
+    own, frame = next((each for each in frames if not _OF_OTHERS.search(_file(each[1]))), frames[0])
+    name = _file(frame).replace("\\", "/").rpartition("/")[2]
+    function = frame["function"] or frame["there"]
+    return f"{name}:{function}", _source(lines, own), bool(_RAISE.search(_source(lines, frames[0][0])))
 
 
-def _is_own(line: str) -> bool:
-    frame = _FRAME.search(line)
-    return frame is not None and not _OF_OTHERS.search(frame["file"])
+def _file(frame: re.Match[str]) -> str:
+    return frame["file"] or frame["boxed"]
 
 
 def _source(lines: list[str], place: int) -> str:
     """The line of code below a frame, without the marks below that."""
     below = reversed(lines[max(0, place - 3) : place])
-    return next((line.strip() for line in below if line.strip(" ^~")), "")
+    return next((line.strip() for line in below if line.strip(" ^~") and not line.startswith(_BOX)), "")
 
 
 def _more(text: str, end: int, stream: str) -> str:

@@ -204,7 +204,7 @@ def _last_lines(text: str) -> Iterator[int]:
 def _of_line(begin: int, line: str, among: Sequence[Rule]) -> Iterator[Finding]:
     stream, said_there = split_rank(line)
     known = _known(said_there, among)
-    if known is None or said_there.startswith(("    ", "\t")):  # a line of source code in a traceback
+    if known is None or said_there.startswith(("    ", "\t", "\u2502")):  # a line of source code in a traceback
         return
     before = said_there[: known[1].start() + 1]
     if not (_QUIET.search(before[:120]) or _ADVICE.search(before)):

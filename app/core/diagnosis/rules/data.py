@@ -5,6 +5,7 @@ from schemas.diagnosis import Category, Outlook
 
 _ANYWHERE, _LAST = Reach.ANYWHERE, Reach.LAST
 _CHECKPOINT = r"(?:checkpoint|ckpt|\.pt\b|\.pth\b|safetensors|optimizer\.|trainer_state|state_dict|resume|step-\d+)"
+_NEAR_CHECKPOINT = r"checkpoint|ckpt|resume|load_state|state_dict|\.pth?\b|\.safetensors"
 _PATH = "There is nothing at {path}: check the path, and whether what is mounted there can be seen by the worker."
 _REFUSED = "Access to {path} is refused: grant it to the worker's user."
 
@@ -18,6 +19,14 @@ RULES = (
     ),
     rule(
         Category.CHECKPOINT_MISMATCH,
+        r"state[ _]dict[^\n]{0,120}(?:doesn't match|do(?:es)? not match|different number|not present)"
+        r"|\b(?:layer count|weight|shape)s? mismatch when loading",
+        "state dict",
+        "state_dict",
+        "when loading",
+    ),
+    rule(
+        Category.CHECKPOINT_MISMATCH,
         r"checkpoint[^\n]{0,80}(?:mismatch|does not (?:match|fit)|incompatible|different (?:world|model|architecture))",
         "checkpoint",
     ),
@@ -28,7 +37,16 @@ RULES = (
         "error",
         "badzipfile",
         "badgzipfile",
-        near=r"checkpoint|ckpt|resume|load_state|state_dict|\.pth?\b|\.safetensors",
+        near=_NEAR_CHECKPOINT,
+    ),
+    rule(
+        Category.CHECKPOINT_CORRUPT,
+        r"truncated|contains pickled|corrupt|\bunable to (?:synchronously )?open file",
+        "truncated",
+        "contains pickled",
+        "corrupt",
+        "open file",
+        near=_NEAR_CHECKPOINT,
     ),
     rule(
         Category.CHECKPOINT_CORRUPT,
@@ -75,10 +93,13 @@ RULES = (
     ),
     rule(
         Category.BAD_SAMPLE,
-        r"UnicodeDecodeError|BadZipFile|BadGzipFile|UnidentifiedImageError|cannot identify image"
+        r"UnicodeDecodeError|UnpicklingError|Invalid data stream|BadZipFile|BadGzipFile"
+        r"|UnidentifiedImageError|cannot identify image"
         r"|image file is truncated"
         r"|zlib\.error|LZMAError|tarfile\.ReadError|ArrowInvalid|DataCorruptionError",
         "unicodedecodeerror",
+        "unpicklingerror",
+        "invalid data stream",
         "badzipfile",
         "badgzipfile",
         "identify image",
@@ -89,6 +110,20 @@ RULES = (
         "readerror",
         "arrowinvalid",
         "datacorruption",
+    ),
+    rule(
+        Category.BAD_SAMPLE,
+        r"\bParseError: |^_?csv\.Error|^struct\.error|^binascii\.Error|^wave\.Error"
+        r"|File out of specification|truncated file"
+        r"|contains pickled \(object\) data",
+        "parseerror",
+        "csv.error",
+        "struct.error",
+        "binascii.error",
+        "wave.error",
+        "out of specification",
+        "truncated file",
+        "contains pickled",
     ),
     rule(
         Category.BAD_SAMPLE,
@@ -132,6 +167,20 @@ RULES = (
         "http error",
         "unauthorized",
         "forbidden",
+    ),
+    rule(
+        Category.PERMISSION,
+        r"\b40[13] (?:GET|PUT|POST|HEAD|DELETE) |^(?:\w+\.)*(?:Forbidden|Unauthorized|AuthenticationError"
+        r"|PermissionDenied)\b"
+        r"|\bapi[_ ]key not configured|invalid (?:api[_ ]key|credentials|token)",
+        "401 ",
+        "403 ",
+        "forbidden",
+        "unauthorized",
+        "authenticationerror",
+        "permissiondenied",
+        "not configured",
+        "invalid ",
     ),
     rule(
         Category.PERMISSION,
@@ -199,6 +248,15 @@ RULES = (
     ),
     rule(
         Category.MISSING_FILE,
+        r"(?P<path>~?\.{0,2}/[^\s'\":]+)'?\"? (?:does not exist|doesn't exist|(?:was |is )?not found)"
+        r"|\b(?:file|directory|folder|path|dataset)\b[^\n]{0,120}(?:does not exist|doesn't exist|(?:was "
+        r"|is )?not found)\b",
+        "exist",
+        "not found",
+        remedy=_PATH,
+    ),
+    rule(
+        Category.MISSING_FILE,
         r"DatasetNotFoundError|RepositoryNotFoundError|EntryNotFoundError|NoSuchKey|NoSuchBucket|404 Client Error"
         r"|HTTP Error 404",
         "notfounderror",
@@ -208,8 +266,9 @@ RULES = (
     ),
     rule(
         Category.MISSING_FILE,
-        r"^(?:[^\s:]+: ){1,3}(?P<path>[^:\n]+): No such file or directory$",
+        r"^(?:[^:\n]{1,80}: ){1,4}(?P<path>[^:\n]+): No such file or directory$|unable to open database file",
         "no such file",
+        "open database file",
         reach=_LAST,
         remedy=_PATH,
     ),

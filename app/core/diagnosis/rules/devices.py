@@ -20,7 +20,7 @@ RULES = (
         reach=_ANYWHERE,
         remedy=_TRIED,
     ),
-    rule(Category.GPU_OOM, r"^(?:\w+\.)*OutOfMemoryError\b(?!: Java)", "outofmemoryerror"),
+    rule(Category.GPU_OOM, r"^(?!java\.)(?:\w+\.)*OutOfMemoryError\b", "outofmemoryerror"),
     rule(Category.GPU_OOM, r"CU(?:BLAS|DNN|SPARSE)_STATUS_ALLOC_FAILED", "_status_alloc_failed", reach=_ANYWHERE),
     rule(Category.GPU_OOM, r"RESOURCE_EXHAUSTED[^\n]{0,80}allocat", "resource_exhausted", reach=_ANYWHERE),
     rule(

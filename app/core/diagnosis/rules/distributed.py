@@ -5,6 +5,16 @@ from schemas.diagnosis import Category
 
 _ANYWHERE = Reach.ANYWHERE
 _PORT = "Port {port} is taken: let the port be chosen freely, or end what listens there."
+_SIGNALLED = (
+    (Category.SIGKILL_UNCONFIRMED, "SIGKILL|Killed|9\\b", "Killed"),
+    (Category.SHM_EXHAUSTED, "SIGBUS|Bus error", "Bus error"),
+    (
+        Category.NATIVE_CRASH,
+        "SIG(?:SEGV|ABRT|ILL|FPE)|Segmentation|Aborted",
+        "Segmentation fault|Aborted|Illegal instruction|Floating point exception",
+    ),
+)
+"""What others say of a process that a signal has ended: Python's libraries, and shells."""
 
 RULES = (
     rule(
@@ -77,18 +87,25 @@ RULES = (
         reach=_ANYWHERE,
         cascade=True,
     ),
-    rule(
-        Category.SIGKILL_UNCONFIRMED,
-        r"(?:is killed by|terminated (?:with|by)) signal:? (?:SIGKILL|Killed|9\b)",
-        "signal",
-        reach=_ANYWHERE,
-        cascade=True,
+    *(
+        rule(
+            category,
+            rf"(?:is killed by|terminated (?:with|by)|died with) (?:signal:? )?<?(?:Signals\.)?(?:{signals})"
+            rf"|^[^\n]{{1,80}}: line \d+: +\d+ (?:{words})\b",
+            "killed by",
+            "terminated ",
+            "died with",
+            ": line ",
+            reach=_ANYWHERE,
+            cascade=True,
+        )
+        for category, signals, words in _SIGNALLED
     ),
     rule(
-        Category.NATIVE_CRASH,
-        r"(?:is killed by|terminated (?:with|by)) signal:? (?:SIG(?:SEGV|ABRT|ILL|FPE)|Segmentation|Aborted)",
-        "signal",
-        reach=_ANYWHERE,
+        Category.USER_EXCEPTION,
+        r"CalledProcessError: [^\n]*returned non-zero exit status|ProcessRaisedException",
+        "calledprocesserror",
+        "processraisedexception",
         cascade=True,
     ),
     rule(

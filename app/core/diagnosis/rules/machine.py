@@ -71,7 +71,14 @@ RULES = (
         reach=_ANYWHERE,
         remedy=_DISK,
     ),
-    rule(Category.DISK_FULL, r"Disk quota exceeded", reach=_ANYWHERE),
+    rule(
+        Category.DISK_FULL,
+        r"Disk quota exceeded|\bdisk is full\b|\bEDQUOT\b",
+        "disk quota exceeded",
+        "disk is full",
+        "edquot",
+        reach=_ANYWHERE,
+    ),
     rule(
         Category.DISK_FULL,
         r"PytorchStreamWriter failed|\bunable to sync\b|\[Errno 27\]|\bFile too large\b"
@@ -81,6 +88,13 @@ RULES = (
         "[errno 27]",
         "file too large",
         "ephemeral-storage",
+    ),
+    rule(
+        Category.HOST_OOM_SOFT,
+        r"java\.lang\.OutOfMemoryError|\bout of memory, malloc failed",
+        "outofmemoryerror",
+        "malloc failed",
+        reach=_ANYWHERE,
     ),
     rule(
         Category.HOST_OOM_SOFT,

@@ -9,6 +9,12 @@ _PROGRAM = "There is no program {name} here: check its path, and the PATH of the
 
 ENVIRONMENT = (
     rule(
+        Category.BAD_ARGUMENTS,
+        r"JSONDecodeError",
+        near=r"\b(?:cfg|conf(?:ig)?|settings?|params|hparams|args|options)\b",
+        outlook=Outlook.CHANGED,
+    ),
+    rule(
         Category.IMPORT_ERROR,
         r"ModuleNotFoundError: No module named '?(?P<module>[\w.]+)",
         "modulenotfounderror",
@@ -17,11 +23,12 @@ ENVIRONMENT = (
     rule(
         Category.IMPORT_ERROR,
         r"undefined symbol: |version [`']?GLIBC(?:XX)?_[\d.]+'? not found|cannot open shared object file"
-        r"|wrong ELF class",
+        r"|wrong ELF class|invalid ELF header|: file too short",
         "undefined symbol",
         "glibc",
         "cannot open shared object",
-        "elf class",
+        "elf ",
+        "file too short",
         outlook=Outlook.ELSEWHERE,
     ),
     rule(
@@ -57,6 +64,14 @@ ENVIRONMENT = (
     ),
     rule(
         Category.COMMAND_NOT_FOUND,
+        r"^(?:FileNotFoundError|PermissionError|NotADirectoryError): [^\n']{0,80}'(?P<name>[^'\n]+)'",
+        "error: ",
+        near=r"\bsubprocess\b|\bPopen\b|\bos\.(?:exec|spawn|posix_spawn)|\bcheck_(?:call|output)\b|create_subprocess",
+        outlook=Outlook.CHANGED,
+        remedy=_PROGRAM,
+    ),
+    rule(
+        Category.COMMAND_NOT_FOUND,
         r"Exec format error|cannot execute(?: binary file|: required file not found)?|bad interpreter",
         "exec format error",
         "cannot execute",
@@ -74,7 +89,9 @@ RULES = (
     ),
     rule(
         Category.NAN_LOSS,
-        r"non-?finite|not finite|\b(?:nan|infinite|inf)\b[^\n]{0,40}\b(?:loss|gradient|grad)|\b(?:loss"
+        r"non-?finite|not finite|returned nan values|\bnan\b[^\n]{0,20}\bfound\b|\[nan\b|\b(?:nan"
+        r"|infinite|inf)\b[^\n]{0,40}\b(?:loss"
+        r"|gradient|grad)|\b(?:loss"
         r"|grad(?:ient)?s?)\b[^\n]{0,30}"
         r"\b(?:nan|inf|infinite)\b",
         "finite",
@@ -99,6 +116,31 @@ RULES = (
     ),
     rule(
         Category.BAD_ARGUMENTS,
+        r"\b(?:unrecognized|unknown|invalid|illegal) option\b|\bno such option\b"
+        r"|\boption \S{1,80} not recognized|^usage: ",
+        "option",
+        "usage: ",
+        reach=_LAST,
+    ),
+    rule(
+        Category.BAD_ARGUMENTS,
+        r"\w: (?:line \d+: )?\w+: (?:unbound variable|parameter not set)$",
+        "unbound variable",
+        "parameter not set",
+        reach=_LAST,
+    ),
+    rule(
+        Category.BAD_ARGUMENTS,
+        r"NoOptionError|NoSectionError|MissingSectionHeaderError|TOMLDecodeError|yaml\.(?:scanner|parser)\.",
+        "nooptionerror",
+        "nosectionerror",
+        "missingsectionheader",
+        "tomldecodeerror",
+        "yaml.",
+        outlook=Outlook.CHANGED,
+    ),
+    rule(
+        Category.BAD_ARGUMENTS,
         r"ValidationError\b|Could not override|ConfigAttributeError|ConfigKeyError|MissingMandatoryValue"
         r"|\bConfigError\b"
         r"|MissingConfigException|UsageError|BadParameter",
@@ -111,13 +153,22 @@ RULES = (
     ),
     rule(
         Category.USER_EXCEPTION,
-        r"^(?:Syntax|Indentation|Tab)Error: ",
+        r"^(?:Syntax|Indentation|Tab)Error: |: [Ss]yntax error(?:: | near unexpected token)",
+        "syntax error",
         "syntaxerror",
         "indentationerror",
         "taberror",
         reach=_LAST,
         outlook=Outlook.NEVER,
         remedy="Correct the syntax of the program.",
+    ),
+    rule(
+        Category.USER_EXCEPTION,
+        r"^thread '[^'\n]{1,80}'(?: \(\d+\))? panicked at|^panic: |^fatal error: all goroutines",
+        "panicked at",
+        "panic: ",
+        "all goroutines",
+        reach=_ANYWHERE,
     ),
     rule(
         Category.USER_EXCEPTION,

@@ -224,25 +224,25 @@ TIMED = (
     Broken("at_work_in_silence", Category.WALL_TIMEOUT, "time.sleep(60)", timeout_s=0.3),
     Broken("busy_in_silence", Category.WALL_TIMEOUT, "while True: pass", timeout_s=0.3),
     Broken(
-        "hangs", Category.HANG_NO_PROGRESS, "report(type='progress', step=3, total=9)\ntime.sleep(60)", timeout_s=0.9
+        "hangs", Category.HANG_NO_PROGRESS, "report(type='progress', step=3, total=9)\ntime.sleep(60)", timeout_s=0.7
     ),
     Broken(
         "hangs_with_a_heartbeat",
         Category.HANG_NO_PROGRESS,
         "report(type='metrics', step=3, values={'loss': 1.0})\nwhile True:\n    report(type='heartbeat'); print('alive', flush=True); time.sleep(0.05)",
-        timeout_s=0.9,
+        timeout_s=0.7,
     ),
     Broken(
         "hangs_and_saves_when_asked",
         Category.HANG_NO_PROGRESS,
         "def save(*_):\n    report(type='progress', step=4, total=9); os._exit(1)\nsignal.signal(15, save)\nreport(type='progress', step=3, total=9)\ntime.sleep(60)",
-        timeout_s=0.9,
+        timeout_s=0.7,
     ),
     Broken(
         "hangs_on_a_lock",
         Category.HANG_NO_PROGRESS,
         "import threading\nreport(type='progress', step=1, total=9)\nlock = threading.Lock(); lock.acquire(); lock.acquire()",
-        timeout_s=0.9,
+        timeout_s=0.7,
     ),
     Broken("stalls", Category.STARTUP_STALL, "report(type='phase', name='compile')\ntime.sleep(60)", timeout_s=0.5),
     Broken(
