@@ -15,6 +15,7 @@ from app.asgi import create_app
 from app.core.plan import plan
 from app.core.single import plan_task
 from schemas.bulk import BulkAnswer, BulkRequest
+from schemas.failure import FailurePage
 from schemas.graph import PipelineGraph
 from schemas.pipeline import Pipeline, PipelinePage, PipelinePatch, PipelineProgress, PipelineSpec
 from schemas.queue import QueuePage, QueueStatus
@@ -44,6 +45,7 @@ DECODED = {
     "getPipelineStatus": PipelineProgress,
     "listTasks": TaskPage,
     "getTask": Task,
+    "listFailures": FailurePage,
     "submitTask": Task,
     "cancelTask": Task,
     "retryTask": Task,
@@ -175,6 +177,7 @@ async def test_answers_match_their_schemas(client, submit, contract):
         "listTasks": "/api/v1/tasks",
         "getTask": f"/api/v1/tasks/{pipeline['stages'][0]['task_id']}",
         "listTaskMetrics": f"/api/v1/tasks/{pipeline['stages'][0]['task_id']}/metrics",
+        "listFailures": "/api/v1/failures",
         "getStatsOverview": "/api/v1/tasks/stats/overview",
         "listQueues": "/api/v1/queues",
         "listWorkers": "/api/v1/workers",
