@@ -37,6 +37,8 @@ def draw_pipeline(pipeline: Pipeline) -> None:
     for stage in pipeline.stages:
         if why := message_of(stage.error) or one_line(stage.waiting_reason or ""):
             print_line(f"{stage.name}: {why}")
+        if stage.diagnosis and stage.status is StageStatus.FAILED:
+            print_line(f"{stage.name}: {stage.diagnosis.category}. {one_line(stage.diagnosis.remedy)}")
     draw_logs(pipeline)
 
 

@@ -80,7 +80,7 @@ def said(text: str) -> list[Raised]:
     """Find the exceptions in what a program said of its own end: ``Type: message``, and perhaps a traceback."""
     first = _raised_in(text.partition("\n")[0])
     found = raised(text)
-    if first is None or (found and found[-1].line == first):
+    if first is None or (found and found[-1].line.endswith(first)):
         return found
     there = found[-1] if found else Raised(0, 0, "", "")
     return [Raised(0, len(first), "", text[:_LINE_MAX], there.frame, there.source, there.deliberate)]

@@ -180,6 +180,8 @@ def _of_exception(exception: Raised) -> Finding:
 
 def _lines(text: str, inside: Sequence[tuple[int, int]]) -> Iterator[Finding]:
     """The lines that rules know, but for those of tracebacks: any for bad news, the last ones for complaints too."""
+    if not text:
+        return
     small = _small(text)
     places = {_line_at(text, at)[0]: at for word in EVERYWHERE_WORDS for at in _last_places(small, word)}
     asked = [(at, EVERYWHERE) for at in places.values()]

@@ -57,6 +57,14 @@ def test_the_programs_own_word_counts_more_than_its_log():
     assert failed(log, message="torch.OutOfMemoryError: CUDA out of memory").category == Category.GPU_OOM
 
 
+def test_its_word_with_a_traceback_is_read_as_one():
+    first = traceback("FileNotFoundError: [Errno 2] No such file or directory: '/x'")
+    link = "\nThe above exception was the direct cause of the following exception:\n\n"
+    told = first + link + traceback("app.errors.LoadError: no labels")
+    found = failed(code="task_error", message="LoadError: no labels", traceback=told)
+    assert (found.category, found.root_line) == (Category.MISSING_FILE, first.splitlines()[-1])
+
+
 def test_where_its_word_says_little_the_log_may_say_more():
     log = traceback("FileNotFoundError: [Errno 2] No such file or directory: '/x'", rank="[rank1]: ")
     assert failed(log, code="task_error", message="RuntimeError: rank 1 is gone").category == Category.MISSING_FILE
