@@ -8,8 +8,8 @@ data, in ``rules/``; what the categories mean is in ``categories.py``.
 """
 
 from app.core.diagnosis.categories import MEANINGS
+from app.core.diagnosis.diagnosing import RULE_VERSION, diagnose
 from app.core.diagnosis.evidence import Evidence
 from app.core.diagnosis.text import LOG_BYTES
-from app.core.diagnosis.verdict import RULE_VERSION, diagnose
 
 __all__ = ["LOG_BYTES", "MEANINGS", "RULE_VERSION", "Evidence", "diagnose"]

@@ -6,6 +6,7 @@ LOG_BYTES = 200 * 1024
 """So much of the end of a log is looked at."""
 LINE_CHARS = 300
 """So long is a line that is shown."""
+_PIECE_CHARS = 500
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]{0,200}(?:\x07|\x1b\\)|[@-Z\\-_])")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _RANK = re.compile(
@@ -44,6 +45,14 @@ def split_rank(line: str) -> tuple[str, str]:
     if found is None:
         return "", line
     return next(filter(None, found.groups()), ""), line[found.end() :]
+
+
+def line_at(text: str, at: int) -> tuple[int, str]:
+    """The line around a place, or of a very long one a piece around it; and where that begins."""
+    begin = max(text.rfind("\n", 0, at) + 1, at - at % _PIECE_CHARS - _PIECE_CHARS // 2)
+    longest = begin + 2 * _PIECE_CHARS
+    end = text.find("\n", at, longest)
+    return begin, text[begin : end if end >= 0 else longest]
 
 
 def shown(line: str) -> str:

@@ -4,7 +4,7 @@ import pytest
 
 from app.core.diagnosis import rules
 from app.core.diagnosis.categories import MEANINGS
-from app.core.diagnosis.findings import _known
+from app.core.diagnosis.reading import known
 from app.core.diagnosis.rule import Reach
 from schemas.diagnosis import Category, Outlook
 
@@ -148,12 +148,12 @@ CASES = [
 
 @pytest.mark.parametrize(("category", "text", "near"), CASES, ids=[text[:60] for _, text, _ in CASES])
 def test_an_example_has_its_category(category, text, near):
-    rule, _ = _known(text, rules.ALL, near)
+    rule, _ = known(text, rules.ALL, near)
     assert rule.category is category
 
 
 def test_no_rule_is_without_an_example():
-    asked = {id(_known(text, rules.ALL, near)[0]) for _, text, near in CASES}
+    asked = {id(known(text, rules.ALL, near)[0]) for _, text, near in CASES}
     assert [rule.pattern.pattern for rule in rules.ALL if id(rule) not in asked] == []
 
 

@@ -1,7 +1,7 @@
 """What it reads and writes: checkpoints, samples, files, and the network they come through."""
 
 from app.core.diagnosis.rule import Reach, rule
-from schemas.diagnosis import Category, Outlook
+from schemas.diagnosis import Category
 
 _ANYWHERE, _LAST = Reach.ANYWHERE, Reach.LAST
 _CHECKPOINT = r"(?:checkpoint|ckpt|\.pt\b|\.pth\b|safetensors|optimizer\.|trainer_state|state_dict|resume|step-\d+)"
@@ -278,8 +278,7 @@ RULES = (
         r"|stat) '(?P<other>[^'\n]+)': No such file",
         "can't open file",
         "no such file",
-        reach=_ANYWHERE,
-        outlook=Outlook.CHANGED,
+        reach=_LAST,
         remedy=_PATH,
     ),
 )

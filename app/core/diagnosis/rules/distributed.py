@@ -27,7 +27,7 @@ RULES = (
         r"EADDRINUSE|Address already in use(?:[^\n]{0,40}?\bport:? (?P<port>\d+))?",
         "eaddrinuse",
         "address already in use",
-        reach=_ANYWHERE,
+        reach=Reach.LAST,
         remedy=_PORT,
     ),
     rule(

@@ -14,7 +14,7 @@ NOISE = {
 }
 
 
-EVERY = 4
+EVERY = 6
 """So many of the programs are run once more, in noise."""
 
 
