@@ -78,7 +78,7 @@ def _last_lines(text: str) -> Iterator[int]:
 def _of_line(begin: int, line: str, among: Sequence[Rule]) -> Iterator[Finding]:
     stream, said_there = split_rank(line)
     found = known(said_there, among)
-    if found is None or said_there.startswith(("    ", "\t", "\u2502")):  # a line of source code in a traceback
+    if found is None or said_there.startswith(("  ", "\t", "\u2502")):  # a line of source code, as in tracebacks
         return
     before = said_there[: found[1].start() + 1]
     if not (_QUIET.search(before[:120]) or _ADVICE.search(before)):

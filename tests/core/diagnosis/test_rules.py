@@ -14,6 +14,7 @@ EXAMPLES = {
         "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.",
         "torch.cuda.OutOfMemoryError: Allocation on device",
         "RuntimeError: CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "ResourceExhaustedError: OOM when allocating tensor with shape[64,512]",
         "XlaRuntimeError: RESOURCE_EXHAUSTED: Out of memory allocating 17 bytes",
     ],
     Category.GPU_HARDWARE: [

@@ -172,7 +172,7 @@ RULES = (
         Category.PERMISSION,
         r"\b40[13] (?:GET|PUT|POST|HEAD|DELETE) |^(?:\w+\.)*(?:Forbidden|Unauthorized|AuthenticationError"
         r"|PermissionDenied)\b"
-        r"|\bapi[_ ]key not configured|invalid (?:api[_ ]key|credentials|token)",
+        r"|\bapi[_ ]key not configured|\bnot have (?:the )?permission|invalid (?:api[_ ]key|credentials|token)",
         "401 ",
         "403 ",
         "forbidden",
@@ -180,6 +180,7 @@ RULES = (
         "authenticationerror",
         "permissiondenied",
         "not configured",
+        "permission",
         "invalid ",
     ),
     rule(
@@ -257,8 +258,11 @@ RULES = (
     ),
     rule(
         Category.MISSING_FILE,
-        r"DatasetNotFoundError|RepositoryNotFoundError|EntryNotFoundError|NoSuchKey|NoSuchBucket|404 Client Error"
+        r"Incorrect path_or_model_id|is not a local folder|DatasetNotFoundError|RepositoryNotFoundError"
+        r"|EntryNotFoundError|NoSuchKey|NoSuchBucket|404 Client Error"
         r"|HTTP Error 404",
+        "path_or_model_id",
+        "local folder",
         "notfounderror",
         "nosuchkey",
         "nosuchbucket",

@@ -24,6 +24,12 @@ RULES = (
     rule(Category.GPU_OOM, r"CU(?:BLAS|DNN|SPARSE)_STATUS_ALLOC_FAILED", "_status_alloc_failed", reach=_ANYWHERE),
     rule(Category.GPU_OOM, r"RESOURCE_EXHAUSTED[^\n]{0,80}allocat", "resource_exhausted", reach=_ANYWHERE),
     rule(
+        Category.GPU_OOM,
+        r"\bOOM when allocating|No available memory for the cache blocks",
+        "oom when allocating",
+        "memory for the cache",
+    ),
+    rule(
         Category.GPU_UNAVAILABLE,
         r"No CUDA GPUs are available|no CUDA-capable device|Torch not compiled with CUDA enabled",
         "cuda gpus are available",

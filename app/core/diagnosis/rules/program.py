@@ -92,7 +92,7 @@ RULES = (
         r"non-?finite|not finite|returned nan values|\bnan\b[^\n]{0,20}\bfound\b|\[nan\b|\b(?:nan"
         r"|infinite|inf)\b[^\n]{0,40}\b(?:loss"
         r"|gradient|grad)|\b(?:loss"
-        r"|grad(?:ient)?s?)\b[^\n]{0,30}"
+        r"|grad(?:ient)?s?)\b[^\n]{0,60}"
         r"\b(?:nan|inf|infinite)\b",
         "finite",
         "nan",
@@ -117,7 +117,10 @@ RULES = (
     rule(
         Category.BAD_ARGUMENTS,
         r"\b(?:unrecognized|unknown|invalid|illegal) option\b|\bno such option\b"
-        r"|\boption \S{1,80} not recognized|^usage: ",
+        r"|\boption \S{1,80} not recognized|^usage: "
+        r"|\bUnknown command line flag|\bCould not override '",
+        "could not override",
+        "command line flag",
         "option",
         "usage: ",
         reach=_LAST,

@@ -14,7 +14,7 @@ NOISE = {
 }
 
 
-EVERY = 6
+EVERY = 8
 """So many of the programs are run once more, in noise."""
 
 
