@@ -176,6 +176,16 @@ def test_the_outlook_of_an_exception_is_better_once_there_was_progress():
     assert failed(traceback("ValueError: bad")).outlook is Outlook.UNKNOWN
 
 
+def test_a_program_that_is_named_by_a_path_may_come_to_be_there():
+    def outlook(program: str) -> Outlook:
+        message = f"The process could not be started: No such file or directory: {program}"
+        return failed(code="spawn_failed", message=message).outlook
+
+    assert (outlook("torchrun"), outlook("/mnt/nfs/train.sh")) == (Outlook.NEVER, Outlook.CHANGED)
+    assert failed("sh: 1: torchrun: not found\n", exit_code=127).outlook is Outlook.NEVER
+    assert failed("bash: line 1: ./train.sh: No such file or directory\n", exit_code=127).outlook is Outlook.CHANGED
+
+
 def test_a_program_that_says_that_no_attempt_will_do_is_believed():
     assert failed(code="task_error", message="bad", facts=Facts(final=True)).outlook is Outlook.NEVER
 

@@ -64,7 +64,7 @@ ENVIRONMENT = (
     ),
     rule(
         Category.COMMAND_NOT_FOUND,
-        r"^(?:FileNotFoundError|PermissionError|NotADirectoryError): [^\n']{0,80}'(?P<name>[^'\n]+)'",
+        r"^(?:FileNotFoundError|PermissionError|NotADirectoryError): (?:[^\n']{0,80}'(?P<name>[^'\n]+)')?",
         "error: ",
         near=r"\bsubprocess\b|\bPopen\b|\bos\.(?:exec|spawn|posix_spawn)|\bcheck_(?:call|output)\b|create_subprocess",
         outlook=Outlook.CHANGED,
@@ -153,6 +153,7 @@ RULES = (
         "missingmandatory",
         "usageerror",
         "badparameter",
+        outlook=Outlook.CHANGED,  # it may have been an answer from elsewhere that did not fit
     ),
     rule(
         Category.USER_EXCEPTION,

@@ -113,6 +113,13 @@ HEALING = (
     ),
     Broken("index_once", Category.USER_EXCEPTION, HEALS + "[][0]", heals=True),
     Broken("exit_127_once", Category.COMMAND_NOT_FOUND, HEALS + "sys.exit(127)", heals=True),
+    Broken(
+        "validation_once",
+        Category.BAD_ARGUMENTS,
+        HEALS + "class ValidationError(Exception): pass\nraise ValidationError('1 validation error for Answer')",
+        heals=True,
+    ),
+    Broken("program_once", Category.COMMAND_NOT_FOUND, HEALS + "os.execl('./made-later', 'x')", heals=True),
     Broken("exit_2_once", Category.UNKNOWN, HEALS + "sys.exit(2)", heals=True),
 )
 ALL = INTERLEAVED + UNMARKED + IN_PASSING + HEALING
