@@ -52,7 +52,7 @@ ACCESS = (
         "os.mkdir('x', 0o700); as_nobody()\nif os.getuid() == 65534: open('x/y')\nelse: open('/root/x')",
     ),
     Broken("low_port", Category.PERMISSION, "import socket, pathlib\nas_nobody()\nopen('/etc/shadow')"),
-    Broken("kill_others", Category.PERMISSION, "as_nobody()\nos.kill(1, 9)"),
+    Broken("kill_others", Category.PERMISSION, "as_nobody()\nos.kill(1, 0)"),
     Broken(
         "locked_for_cat",
         Category.PERMISSION,

@@ -22,7 +22,8 @@ TMPFS = """
 import pathlib, ctypes
 pathlib.Path("disk").mkdir()
 libc = ctypes.CDLL(None, use_errno=True)
-assert libc.mount(b"none", b"disk", b"tmpfs", 0, b"size=64k") == 0, ctypes.get_errno()
+if libc.mount(b"none", b"disk", b"tmpfs", 0, b"size=64k"):  # we may not
+    os.symlink("/dev/full", "disk/full.pt")
 try:
     %s
 finally:
@@ -122,11 +123,11 @@ KILLED = (
 )
 DISK = (
     Broken("full_device", Category.DISK_FULL, "f = open('/dev/full', 'w')\nf.write('x' * 100_000)\nf.flush()"),
-    Broken("full_tmpfs", Category.DISK_FULL, TMPFS % "open('disk/step-3.pt', 'wb').write(bytes(1 << 20))"),
+    Broken("full_tmpfs", Category.DISK_FULL, TMPFS % "open('disk/full.pt', 'wb').write(bytes(1 << 20))"),
     Broken(
         "full_tmpfs_copy",
         Category.DISK_FULL,
-        "import shutil\nopen('big', 'wb').write(bytes(1 << 20))\n" + TMPFS % "shutil.copy('big', 'disk/x')",
+        "import shutil\nopen('big', 'wb').write(bytes(1 << 20))\n" + TMPFS % "shutil.copy('big', 'disk/full.pt')",
     ),
     Broken(
         "file_too_large",
