@@ -12,6 +12,7 @@ from litestar.datastructures import State
 
 from app.api import auth, bulk, docs, events, health, openapi, pipelines, problems, queues, task_types, tasks
 from app.api.observe import observed
+from app.api.periodic_tasks import list_periodic_tasks
 from app.api.query import require_known_query
 from app.api.workers import list_workers
 from app.broadcast import Broadcaster
@@ -45,6 +46,7 @@ def create_app(settings: Settings) -> Litestar:
             bulk.router,
             queues.router,
             list_workers,
+            list_periodic_tasks,
             events.stream_all_events,
             task_types.list_task_types,
             health.livez,

@@ -627,6 +627,17 @@ CREATE FUNCTION public.hints(ids bigint[], releasable boolean) RETURNS json
 $$;
 
 --
+-- Name: holds_lease(uuid, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.holds_lease(worker uuid, moment timestamp with time zone) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+-- Whether a worker may still be at work.
+    SELECT EXISTS (SELECT FROM workers WHERE id = worker AND state IN ('live', 'draining') AND lease_expires_at > moment)
+$$;
+
+--
 -- Name: is_well(text, boolean); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -1153,6 +1164,17 @@ CREATE FUNCTION public.settled_place() RETURNS bigint
 $$;
 
 --
+-- Name: slot_of(timestamp with time zone, integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.slot_of(moment timestamp with time zone, interval_s integer) RETURNS timestamp with time zone
+    LANGUAGE sql IMMUTABLE
+    AS $$
+-- The slot that a moment lies in.
+    SELECT date_bin(make_interval(secs => interval_s), moment, timestamptz '1970-01-01 00:00:00+00')
+$$;
+
+--
 -- Name: stages_to_retry(bigint, integer); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -1203,6 +1225,58 @@ BEGIN
     PERFORM append_events(ARRAY[ROW (pipeline.id, 'pipeline.started', NULL, '{}'::json)::new_event]
                           || queued_news(queued), moment);
     RETURN json_build_object('hints', hints(ARRAY[pipeline.id], false), 'queued', to_dispatch(queued, moment));
+END $$;
+
+--
+-- Name: take_periodic_slots(uuid, text[], integer[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.take_periodic_slots(worker uuid, names text[], intervals_s integer[]) RETURNS json
+    LANGUAGE plpgsql
+    AS $$
+-- Gives the worker the slots that have begun and that nobody has taken, one for each task at most, and records those that
+-- went by without anybody: all are counted, the newest hundred have a row. The row of the task is the lock, its last slot
+-- the guard, and this clock the only one that decides; so a slot is taken once, whatever Redis or a worker's clock says.
+-- A task whose last run goes on is left alone; a run whose worker has lost its lease is over.
+DECLARE
+    task periodic_tasks;
+    taken jsonb := '[]';
+    moment timestamptz := clock_timestamp();
+    present timestamptz;
+    step interval;
+    passed bigint;
+BEGIN
+    IF NOT holds_lease(worker, moment) THEN
+        RETURN '[]';
+    END IF;
+    INSERT INTO periodic_tasks (name, interval_s) SELECT * FROM unnest(names, intervals_s) ON CONFLICT (name) DO NOTHING;
+    FOR task IN
+        SELECT t.name, i.interval_s, t.last_slot, t.missed
+          FROM periodic_tasks AS t JOIN unnest(names, intervals_s) AS i (name, interval_s) ON i.name = t.name
+         WHERE t.last_slot IS NULL OR t.last_slot < slot_of(clock_timestamp(), i.interval_s)
+         ORDER BY t.name FOR UPDATE OF t SKIP LOCKED
+    LOOP
+        moment := clock_timestamp();
+        present := slot_of(moment, task.interval_s);
+        step := make_interval(secs => task.interval_s);
+        UPDATE periodic_runs AS r
+           SET outcome = 'lost', finished_at = moment,
+               error = '{"code": "lost_worker", "message": "The worker has lost its lease."}'
+         WHERE r.name = task.name AND r.outcome IS NULL AND NOT holds_lease(r.worker_id, moment);
+        CONTINUE WHEN present <= task.last_slot
+                   OR EXISTS (SELECT FROM periodic_runs AS r WHERE r.name = task.name AND r.outcome IS NULL);
+        passed := coalesce(greatest(0, ceil(extract(epoch FROM present - task.last_slot) / task.interval_s) - 1), 0);
+        INSERT INTO periodic_runs (name, slot, outcome, finished_at)
+        SELECT task.name, present - n * step, 'missed', moment FROM generate_series(1, least(passed, 100)) AS n
+            ON CONFLICT (name, slot) DO NOTHING;
+        INSERT INTO periodic_runs (name, slot, worker_id, started_at) VALUES (task.name, present, worker, moment)
+            ON CONFLICT (name, slot) DO NOTHING;
+        CONTINUE WHEN NOT FOUND;
+        UPDATE periodic_tasks AS t
+           SET last_slot = present, missed = t.missed + passed, interval_s = task.interval_s WHERE t.name = task.name;
+        taken := taken || jsonb_build_object('name', task.name, 'slot', present);
+    END LOOP;
+    RETURN taken;
 END $$;
 
 --
@@ -1423,6 +1497,37 @@ CREATE TABLE public.metric_series (
     CONSTRAINT metric_series_stride_check CHECK ((stride > 0))
 )
 WITH (fillfactor='70');
+
+--
+-- Name: periodic_runs; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.periodic_runs (
+    name text NOT NULL,
+    slot timestamp with time zone NOT NULL,
+    worker_id uuid,
+    outcome text,
+    done bigint,
+    error jsonb,
+    started_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    CONSTRAINT periodic_runs_check CHECK (((outcome IS NULL) = (finished_at IS NULL))),
+    CONSTRAINT periodic_runs_check1 CHECK (((COALESCE(outcome, ''::text) = 'missed'::text) OR ((worker_id IS NOT NULL) AND (started_at IS NOT NULL)))),
+    CONSTRAINT periodic_runs_error_check CHECK ((jsonb_typeof(error) = 'object'::text)),
+    CONSTRAINT periodic_runs_outcome_check CHECK ((outcome = ANY (ARRAY['completed'::text, 'failed'::text, 'timed_out'::text, 'cancelled'::text, 'lost'::text, 'missed'::text])))
+);
+
+--
+-- Name: periodic_tasks; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.periodic_tasks (
+    name text NOT NULL,
+    interval_s integer NOT NULL,
+    last_slot timestamp with time zone,
+    missed bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT periodic_tasks_interval_s_check CHECK ((interval_s > 0))
+);
 
 --
 -- Name: pipelines; Type: TABLE; Schema: public; Owner: -
@@ -1732,6 +1837,20 @@ ALTER TABLE ONLY public.metric_series
     ADD CONSTRAINT metric_series_pkey PRIMARY KEY (pipeline_id, "position", attempt, series);
 
 --
+-- Name: periodic_runs periodic_runs_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.periodic_runs
+    ADD CONSTRAINT periodic_runs_pkey PRIMARY KEY (name, slot);
+
+--
+-- Name: periodic_tasks periodic_tasks_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.periodic_tasks
+    ADD CONSTRAINT periodic_tasks_pkey PRIMARY KEY (name);
+
+--
 -- Name: pipelines pipelines_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -1838,6 +1957,12 @@ CREATE INDEX events_of_pipelines ON public.events USING btree (pipeline_id, seq)
 --
 
 CREATE INDEX idempotency_keys_by_expiry ON public.idempotency_keys USING btree (expires_at);
+
+--
+-- Name: periodic_runs_running; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX periodic_runs_running ON public.periodic_runs USING btree (name) WHERE (outcome IS NULL);
 
 --
 -- Name: pipelines_by_age; Type: INDEX; Schema: public; Owner: -

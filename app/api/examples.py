@@ -246,6 +246,28 @@ ANSWERS: dict[str, Any] = {
         ],
         "next_cursor": None,
     },
+    "listPeriodicTasks": {
+        "items": [
+            {
+                "name": "prune_slots",
+                "interval_s": 3600,
+                "last_run": {
+                    "slot": "2026-11-24T03:00:00Z",
+                    "worker": "gpu-7:4711",
+                    "outcome": "completed",
+                    "done": 12,
+                    "error": None,
+                    "started_at": "2026-11-24T03:00:00.147291Z",
+                    "finished_at": "2026-11-24T03:00:00.160318Z",
+                    "duration_s": 0.013027,
+                },
+                "next_run_at": "2026-11-24T04:00:00Z",
+                "missed": 0,
+                "last_missed_at": None,
+            },
+        ],
+        "next_cursor": None,
+    },
     "listTaskTypes": {
         "items": [
             {

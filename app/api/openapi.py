@@ -20,6 +20,7 @@ from app.api.health import Readiness
 from app.api.problems import MEDIA_TYPE, Problem
 from schemas.bulk import BulkRequest
 from schemas.graph import PipelineGraph
+from schemas.periodic import PeriodicTaskPage
 from schemas.pipeline import DryRun, Pipeline, PipelinePage, PipelinePatch, PipelineProgress, PipelineSpec
 from schemas.queue import QueuePage, QueueStatus
 from schemas.series import SeriesPage
@@ -49,6 +50,7 @@ STRUCTS = (
     QueueStatus,
     QueuePage,
     WorkerPage,
+    PeriodicTaskPage,
     Readiness,
     Problem,
 )

@@ -15,6 +15,7 @@ from app.client.http import Http
 from app.client.pipelines import Pipelines
 from app.client.queues import Queues
 from app.client.tasks import LogText, Tasks
+from schemas.periodic import PeriodicTaskPage
 from schemas.stats import StatsOverview
 from schemas.task import TaskTypePage
 from schemas.worker import WorkerPage
@@ -41,6 +42,10 @@ class Client:
     async def workers(self) -> WorkerPage:
         """Who runs the stages."""
         return await self._http.get("/api/v1/workers", WorkerPage)
+
+    async def periodic_tasks(self) -> PeriodicTaskPage:
+        """What workers do by the clock."""
+        return await self._http.get("/api/v1/periodic-tasks", PeriodicTaskPage)
 
     async def task_types(self) -> TaskTypePage:
         """What the workers of this installation can run."""

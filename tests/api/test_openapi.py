@@ -17,6 +17,7 @@ from app.core.plan import plan
 from app.core.single import plan_task
 from schemas.bulk import BulkRequest
 from schemas.graph import PipelineGraph
+from schemas.periodic import PeriodicTaskPage
 from schemas.pipeline import Pipeline, PipelinePage, PipelinePatch, PipelineProgress, PipelineSpec
 from schemas.queue import QueuePage, QueueStatus
 from schemas.series import SeriesPage
@@ -57,6 +58,7 @@ DECODED = {
     "pauseQueue": QueueStatus,
     "resumeQueue": QueueStatus,
     "listWorkers": WorkerPage,
+    "listPeriodicTasks": PeriodicTaskPage,
 }
 
 
@@ -179,6 +181,7 @@ async def test_answers_match_their_schemas(client, submit, contract):
         "getStatsOverview": "/api/v1/tasks/stats/overview",
         "listQueues": "/api/v1/queues",
         "listWorkers": "/api/v1/workers",
+        "listPeriodicTasks": "/api/v1/periodic-tasks",
         "listTaskTypes": "/api/v1/task-types",
         "getLiveness": "/livez",
         "getReadiness": "/readyz",
