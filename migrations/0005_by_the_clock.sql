@@ -80,3 +80,36 @@ BEGIN
     END LOOP;
     RETURN taken;
 END $$;
+
+-- ------------------------------------------------------------------------------------------------------------- templates
+
+CREATE TABLE templates (
+    -- Pipelines with params in them. A version is never changed; those that are built in are not stored.
+    project        text NOT NULL DEFAULT 'default',
+    name           text NOT NULL CHECK (name ~ '^[a-z0-9]([-_a-z0-9]{0,61}[a-z0-9])?$'),
+    version        integer NOT NULL CHECK (version > 0),
+    description    text NOT NULL,
+    params_schema  json NOT NULL,
+    pipeline       json NOT NULL,
+    created_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (project, name, version)
+);
+
+CREATE FUNCTION create_template(owner text, spec json) RETURNS json LANGUAGE plpgsql AS $$
+-- Stores the next version of a template, unless the newest one is the same already; returns its number, and whether it
+-- is new. Whoever comes at the same time waits, so that versions have no gaps.
+DECLARE
+    newest templates;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('template ' || owner || ' ' || (spec ->> 'name'), 0));
+    SELECT * INTO newest FROM templates
+     WHERE project = owner AND name = spec ->> 'name' ORDER BY version DESC LIMIT 1;
+    IF newest.description = spec ->> 'description' AND newest.pipeline::jsonb = (spec -> 'pipeline')::jsonb
+       AND newest.params_schema::jsonb = (spec -> 'params_schema')::jsonb THEN
+        RETURN json_build_object('version', newest.version, 'is_new', false);
+    END IF;
+    INSERT INTO templates (project, name, version, description, params_schema, pipeline)
+    VALUES (owner, spec ->> 'name', coalesce(newest.version, 0) + 1, spec ->> 'description', spec -> 'params_schema',
+            spec -> 'pipeline');
+    RETURN json_build_object('version', coalesce(newest.version, 0) + 1, 'is_new', true);
+END $$;

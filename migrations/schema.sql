@@ -481,6 +481,31 @@ BEGIN
 END $$;
 
 --
+-- Name: create_template(text, json); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.create_template(owner text, spec json) RETURNS json
+    LANGUAGE plpgsql
+    AS $$
+-- Stores the next version of a template, unless the newest one is the same already; returns its number, and whether it
+-- is new. Whoever comes at the same time waits, so that versions have no gaps.
+DECLARE
+    newest templates;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('template ' || owner || ' ' || (spec ->> 'name'), 0));
+    SELECT * INTO newest FROM templates
+     WHERE project = owner AND name = spec ->> 'name' ORDER BY version DESC LIMIT 1;
+    IF newest.description = spec ->> 'description' AND newest.pipeline::jsonb = (spec -> 'pipeline')::jsonb
+       AND newest.params_schema::jsonb = (spec -> 'params_schema')::jsonb THEN
+        RETURN json_build_object('version', newest.version, 'is_new', false);
+    END IF;
+    INSERT INTO templates (project, name, version, description, params_schema, pipeline)
+    VALUES (owner, spec ->> 'name', coalesce(newest.version, 0) + 1, spec ->> 'description', spec -> 'params_schema',
+            spec -> 'pipeline');
+    RETURN json_build_object('version', coalesce(newest.version, 0) + 1, 'is_new', true);
+END $$;
+
+--
 -- Name: delete_pipeline(uuid); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -1748,6 +1773,22 @@ CREATE TABLE public.task_types (
 );
 
 --
+-- Name: templates; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.templates (
+    project text DEFAULT 'default'::text NOT NULL,
+    name text NOT NULL,
+    version integer NOT NULL,
+    description text NOT NULL,
+    params_schema json NOT NULL,
+    pipeline json NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT templates_name_check CHECK ((name ~ '^[a-z0-9]([-_a-z0-9]{0,61}[a-z0-9])?$'::text)),
+    CONSTRAINT templates_version_check CHECK ((version > 0))
+);
+
+--
 -- Name: workers; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -1926,6 +1967,13 @@ ALTER TABLE ONLY public.stats_totals
 
 ALTER TABLE ONLY public.task_types
     ADD CONSTRAINT task_types_pkey PRIMARY KEY (project, name);
+
+--
+-- Name: templates templates_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.templates
+    ADD CONSTRAINT templates_pkey PRIMARY KEY (project, name, version);
 
 --
 -- Name: workers workers_pkey; Type: CONSTRAINT; Schema: public; Owner: -

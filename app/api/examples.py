@@ -25,6 +25,35 @@ PIPELINE_PATCH: dict[str, Any] = {"priority": 9, "labels": {"team": "vision", "r
 BULK_CANCEL: dict[str, Any] = {"filter": {"labels": {"team": "vision"}}}
 BULK_RETRY: dict[str, Any] = {"filter": {"status": ["failed"], "created_after": "2026-11-24T00:00:00Z"}}
 BULK_DELETE: dict[str, Any] = {"filter": {"uuids": [_UUID, _OTHER]}}
+TEMPLATE_SPEC: dict[str, Any] = {
+    "name": "nightly",
+    "description": "Prepare a dataset and train on it.",
+    "params_schema": {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["dataset"],
+        "properties": {"dataset": {"type": "string"}, "epochs": {"type": "integer", "minimum": 1, "default": 5}},
+    },
+    "pipeline": {
+        "name": "nightly",
+        "stages": [
+            {"name": "prepare", "task": "preprocess_dataset", "params": {"dataset": {"from": "params.dataset"}}},
+            {
+                "name": "train",
+                "task": "train_model",
+                "params": {
+                    "dataset": {"from": "stages.prepare.result.dataset"},
+                    "epochs": {"from": "params.epochs"},
+                },
+            },
+        ],
+    },
+}
+_TEMPLATE: dict[str, Any] = {**TEMPLATE_SPEC, "version": 3, "built_in": False, "created_at": _AT}
+SUBMISSION: dict[str, Any] = {
+    "params": {"dataset": "builtin:digits", "training_config": {"epochs": 5}, "keep_best_n": 2},
+    "labels": {"team": "vision"},
+}
 _SUMMARY: dict[str, Any] = {
     "uuid": _UUID,
     "name": "digits",
@@ -149,6 +178,13 @@ _COUNTS: dict[str, int] = {"queued": 3, "running": 1, "completed": 41, "failed":
 ANSWERS: dict[str, Any] = {
     "createPipeline": _PIPELINE,
     "listPipelines": {"items": [_SUMMARY], "next_cursor": None},
+    "listTemplates": {
+        "items": [{key: _TEMPLATE[key] for key in ("name", "version", "description", "built_in", "created_at")}],
+        "next_cursor": None,
+    },
+    "createTemplate": _TEMPLATE,
+    "getTemplate": _TEMPLATE,
+    "submitTemplate": {**_PIPELINE, "labels": {"team": "vision", "headway.template": "training"}},
     "getPipeline": _PIPELINE,
     "patchPipeline": {**_PIPELINE, **PIPELINE_PATCH},
     "getPipelineStatus": {

@@ -26,6 +26,7 @@ from schemas.queue import QueuePage, QueueStatus
 from schemas.series import SeriesPage
 from schemas.stats import StatsOverview
 from schemas.task import Purged, PurgeSpec, Task, TaskPage, TaskResult, TaskSpec, TaskTypePage
+from schemas.template import Submission, Template, TemplatePage, TemplateSpec
 from schemas.worker import WorkerPage
 
 STRUCTS = (
@@ -45,6 +46,10 @@ STRUCTS = (
     TaskPage,
     TaskResult,
     TaskTypePage,
+    TemplateSpec,
+    Submission,
+    Template,
+    TemplatePage,
     SeriesPage,
     StatsOverview,
     QueueStatus,
@@ -62,6 +67,8 @@ BODIES = {
     "deletePipelines": ("BulkRequest", examples.BULK_DELETE),
     "submitTask": ("TaskSpec", examples.TASK_SPEC),
     "purgeTasks": ("PurgeSpec", examples.PURGE_SPEC),
+    "createTemplate": ("TemplateSpec", examples.TEMPLATE_SPEC),
+    "submitTemplate": ("Submission", examples.SUBMISSION),
 }
 OPEN = frozenset({"getLiveness", "getReadiness"})
 SCHEMAS = "#/components/schemas/"

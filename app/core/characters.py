@@ -23,13 +23,19 @@ def spec_faults(spec: PipelineSpec | PipelinePatch) -> Iterator[Fault]:
     """What cannot be stored in the pipeline's own words; stage names are held by their pattern already."""
     if spec.name is not UNSET and (bad := _NOT_IN_LINES.search(spec.name)):
         yield _bad_character(bad, "/name")
-    if spec.description is not UNSET and (bad := _NOT_IN_TEXTS.search(spec.description)):
-        yield _bad_character(bad, "/description")
+    if spec.description is not UNSET:
+        yield from text_faults(spec.description, "/description")
     for key, value in () if spec.labels is UNSET else spec.labels.items():
         if bad := _NOT_IN_LINES.search(key):
             yield _bad_character(bad, "/labels")
         elif bad := _NOT_IN_LINES.search(value):
             yield _bad_character(bad, pointer("labels", key))
+
+
+def text_faults(text: str, at: str) -> Iterator[Fault]:
+    """What cannot be stored in a text of several lines that stands at the pointer ``at``."""
+    if bad := _NOT_IN_TEXTS.search(text):
+        yield _bad_character(bad, at)
 
 
 def object_faults(value: dict[str, Any], at: str) -> Iterator[Fault]:

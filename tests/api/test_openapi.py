@@ -13,8 +13,10 @@ from app.api import examples
 from app.api.bulk import BulkAnswer
 from app.api.openapi import STRUCTS, document
 from app.asgi import create_app
+from app.core.built_in_templates import TRAINING
 from app.core.plan import plan
 from app.core.single import plan_task
+from app.core.template import plan_template, template_faults
 from schemas.bulk import BulkRequest
 from schemas.graph import PipelineGraph
 from schemas.periodic import PeriodicTaskPage
@@ -23,6 +25,7 @@ from schemas.queue import QueuePage, QueueStatus
 from schemas.series import SeriesPage
 from schemas.stats import StatsOverview
 from schemas.task import Purged, Task, TaskPage, TaskResult, TaskSpec
+from schemas.template import Submission, Template, TemplatePage, TemplateSpec
 from schemas.worker import WorkerPage
 from workers.tasks.built_in import BUILT_IN
 from workers.tasks.registration import task_type
@@ -59,6 +62,10 @@ DECODED = {
     "resumeQueue": QueueStatus,
     "listWorkers": WorkerPage,
     "listPeriodicTasks": PeriodicTaskPage,
+    "listTemplates": TemplatePage,
+    "createTemplate": Template,
+    "getTemplate": Template,
+    "submitTemplate": Pipeline,
 }
 
 
@@ -118,6 +125,8 @@ def test_every_operation_has_an_id_a_sentence_an_example_and_says_how_it_fails(c
 def test_examples_are_what_they_stand_for(contract):
     msgspec.convert(examples.PIPELINE_SPEC, PipelineSpec)
     msgspec.convert(examples.PIPELINE_PATCH, PipelinePatch)
+    msgspec.convert(examples.TEMPLATE_SPEC, TemplateSpec)
+    msgspec.convert(examples.SUBMISSION, Submission)
     for example in (examples.BULK_CANCEL, examples.BULK_RETRY, examples.BULK_DELETE):
         msgspec.convert(example, BulkRequest)
     for operation in operations(contract).values():
@@ -134,6 +143,8 @@ def test_examples_are_what_the_built_in_tasks_take():
     task_types = {name: task_type(task) for name, task in BUILT_IN.items()}
     plan(msgspec.convert(examples.PIPELINE_SPEC, PipelineSpec), task_types, stages_max=10)
     plan_task(msgspec.convert(examples.TASK_SPEC, TaskSpec), task_types)
+    plan_template(TRAINING, msgspec.convert(examples.SUBMISSION, Submission), task_types, stages_max=10)
+    assert template_faults(msgspec.convert(examples.TEMPLATE_SPEC, TemplateSpec), task_types) == []
     for name in ("getPipeline", "createPipeline"):
         shown = {stage["name"]: stage["params"] for stage in examples.ANSWERS[name]["stages"]}
         assert shown == {stage["name"]: stage["params"] for stage in examples.PIPELINE_SPEC["stages"]}
@@ -182,6 +193,8 @@ async def test_answers_match_their_schemas(client, submit, contract):
         "listQueues": "/api/v1/queues",
         "listWorkers": "/api/v1/workers",
         "listPeriodicTasks": "/api/v1/periodic-tasks",
+        "listTemplates": "/api/v1/templates",
+        "getTemplate": "/api/v1/templates/training",
         "listTaskTypes": "/api/v1/task-types",
         "getLiveness": "/livez",
         "getReadiness": "/readyz",

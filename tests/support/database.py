@@ -27,6 +27,7 @@ _TABLES = (
     "idempotency_keys",
     "periodic_tasks",
     "periodic_runs",
+    "templates",
 )
 EMPTY = "; ".join([*(f"DELETE FROM {table}" for table in _TABLES), "UPDATE queues SET paused_at = NULL"])
 
