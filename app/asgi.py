@@ -10,7 +10,21 @@ import uvicorn
 from litestar import Litestar
 from litestar.datastructures import State
 
-from app.api import auth, bulk, docs, events, health, openapi, pipelines, problems, queues, task_types, tasks, templates
+from app.api import (
+    auth,
+    bulk,
+    docs,
+    events,
+    health,
+    openapi,
+    pipelines,
+    problems,
+    queues,
+    schedules,
+    task_types,
+    tasks,
+    templates,
+)
 from app.api.observe import observed
 from app.api.periodic_tasks import list_periodic_tasks
 from app.api.query import require_known_query
@@ -46,6 +60,7 @@ def create_app(settings: Settings) -> Litestar:
             bulk.router,
             queues.router,
             templates.router,
+            schedules.router,
             list_workers,
             list_periodic_tasks,
             events.stream_all_events,

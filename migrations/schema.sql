@@ -613,6 +613,104 @@ BEGIN
 END $$;
 
 --
+-- Name: fire_schedule(bigint, bigint, timestamp with time zone, jsonb, timestamp with time zone[], bigint, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.fire_schedule(target bigint, seen_revision bigint, seen_slot timestamp with time zone, wanted jsonb, missed_slots timestamp with time zone[], missed_count bigint, following timestamp with time zone) RETURNS json
+    LANGUAGE plpgsql
+    AS $$
+-- Moves a schedule on to its `following` slot and decides the slots before it: those in `wanted`, oldest first, run as the
+-- overlap policy says, the others are missed. Whoever has not seen the schedule as it is now by then changes nothing and
+-- hears that it is `stale`; and a slot that has a row is never decided again. So of any number of schedulers one fires.
+DECLARE
+    schedule schedules;
+    entry jsonb;
+    moment timestamptz;
+    state text;
+    open boolean;
+    waits boolean;
+    one jsonb;
+    hints jsonb := '[]';
+    queued jsonb := '[]';
+BEGIN
+    PERFORM set_config('lock_timeout', '2s', true);
+    SELECT * INTO schedule FROM schedules
+     WHERE id = target AND revision = seen_revision AND next_run_at = seen_slot FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN json_build_object('stale', true);
+    END IF;
+    UPDATE schedules SET next_run_at = following, missed = schedule.missed + missed_count WHERE id = target;
+    INSERT INTO schedule_slots (schedule_id, slot, state) SELECT target, m, 'missed' FROM unnest(missed_slots) AS m
+        ON CONFLICT (schedule_id, slot) DO NOTHING;
+    open := cardinality(open_pipelines(target)) > 0;
+    waits := EXISTS (SELECT FROM schedule_slots AS s WHERE s.schedule_id = target AND s.state = 'waiting');
+    FOR entry IN SELECT * FROM jsonb_array_elements(wanted) LOOP
+        moment := (entry ->> 'slot')::timestamptz;
+        state := CASE WHEN schedule.overlap = 'allow' OR NOT (open OR waits) THEN 'fired'
+                      WHEN schedule.overlap = 'skip' OR (schedule.overlap = 'buffer_one' AND waits) THEN 'skipped'
+                      ELSE 'waiting' END;
+        IF state = 'waiting' THEN -- of several the newest, where the others are cancelled anyway
+            UPDATE schedule_slots AS s SET state = 'skipped' WHERE s.schedule_id = target AND s.state = 'waiting';
+            waits := true;
+        END IF;
+        INSERT INTO schedule_slots (schedule_id, slot, state)
+        VALUES (target, moment, CASE WHEN state = 'fired' THEN 'skipped' ELSE state END)
+            ON CONFLICT (schedule_id, slot) DO NOTHING;
+        CONTINUE WHEN NOT FOUND OR state <> 'fired';
+        one := fire_slot(target, moment, entry);
+        open := open OR NOT entry ? 'error';
+        hints := hints || (one -> 'hints');
+        queued := queued || (one -> 'queued');
+    END LOOP;
+    RETURN json_build_object('hints', hints, 'queued', queued);
+END $$;
+
+--
+-- Name: fire_slot(bigint, timestamp with time zone, jsonb); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.fire_slot(target bigint, the_slot timestamp with time zone, made jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    AS $$
+-- Stores the pipeline of a slot whose row is there; the caller holds its schedule. `made` is the pipeline with its edges,
+-- or the `error` that none could be made.
+DECLARE
+    from_stages integer[];
+    to_stages integer[];
+BEGIN
+    IF made ? 'error' THEN
+        UPDATE schedule_slots SET state = 'failed', error = made -> 'error', decided_at = clock_timestamp()
+         WHERE schedule_id = target AND slot = the_slot;
+        RETURN '{"hints": [], "queued": []}';
+    END IF;
+    UPDATE schedule_slots
+       SET state = 'fired', pipeline = (made -> 'spec' ->> 'uuid')::uuid, decided_at = clock_timestamp()
+     WHERE schedule_id = target AND slot = the_slot;
+    SELECT coalesce(array_agg((e ->> 0)::integer), '{}'), coalesce(array_agg((e ->> 1)::integer), '{}')
+      INTO from_stages, to_stages FROM jsonb_array_elements(made -> 'edges') AS e;
+    RETURN create_pipeline(made -> 'spec', from_stages, to_stages);
+END $$;
+
+--
+-- Name: fire_waiting_slot(bigint, bigint, timestamp with time zone, jsonb); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.fire_waiting_slot(target bigint, seen_revision bigint, the_slot timestamp with time zone, made jsonb) RETURNS json
+    LANGUAGE plpgsql
+    AS $$
+-- Runs the slot that waits, if it still does and nothing is in its way any more; else it is `stale`.
+BEGIN
+    PERFORM set_config('lock_timeout', '2s', true);
+    PERFORM FROM schedules WHERE id = target AND revision = seen_revision AND NOT paused FOR NO KEY UPDATE;
+    IF NOT FOUND OR cardinality(open_pipelines(target)) > 0
+       OR NOT EXISTS (SELECT FROM schedule_slots AS s
+                       WHERE s.schedule_id = target AND s.slot = the_slot AND s.state = 'waiting') THEN
+        RETURN json_build_object('stale', true);
+    END IF;
+    RETURN fire_slot(target, the_slot, made);
+END $$;
+
+--
 -- Name: give_up_at(timestamp with time zone, double precision, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -735,6 +833,25 @@ CREATE FUNCTION public.next_place() RETURNS bigint
     LANGUAGE sql STABLE
     AS $$
     SELECT greatest(place_of(pg_current_xact_id()), place_of(pg_snapshot_xmax(pg_current_snapshot())) - 1)
+$$;
+
+--
+-- Name: open_pipelines(bigint); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.open_pipelines(schedule bigint) RETURNS uuid[]
+    LANGUAGE sql
+    AS $$
+-- The pipelines of a schedule that have not ended; those that have are not looked at a second time. One that is retried
+-- after its end is not counted again.
+    WITH over AS (
+        UPDATE schedule_slots AS s SET ended = true
+         WHERE s.schedule_id = schedule AND s.state = 'fired' AND NOT s.ended
+           AND NOT EXISTS (SELECT FROM pipelines AS p WHERE p.uuid = s.pipeline AND p.finished_at IS NULL)
+        RETURNING s.slot
+    )
+    SELECT coalesce(array_agg(s.pipeline), '{}') FROM schedule_slots AS s
+     WHERE s.schedule_id = schedule AND s.state = 'fired' AND NOT s.ended AND s.slot NOT IN (SELECT slot FROM over)
 $$;
 
 --
@@ -1615,6 +1732,24 @@ CREATE TABLE public.queues (
 );
 
 --
+-- Name: schedule_slots; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.schedule_slots (
+    schedule_id bigint NOT NULL,
+    slot timestamp with time zone NOT NULL,
+    state text NOT NULL,
+    pipeline uuid,
+    ended boolean DEFAULT false NOT NULL,
+    error jsonb,
+    decided_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT schedule_slots_check CHECK (((state = 'fired'::text) = (pipeline IS NOT NULL))),
+    CONSTRAINT schedule_slots_check1 CHECK (((state = 'failed'::text) = (error IS NOT NULL))),
+    CONSTRAINT schedule_slots_error_check CHECK ((jsonb_typeof(error) = 'object'::text)),
+    CONSTRAINT schedule_slots_state_check CHECK ((state = ANY (ARRAY['fired'::text, 'skipped'::text, 'waiting'::text, 'missed'::text, 'failed'::text])))
+);
+
+--
 -- Name: schedulers; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -1622,6 +1757,55 @@ CREATE TABLE public.schedulers (
     id uuid NOT NULL,
     name text NOT NULL,
     heartbeat_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+--
+-- Name: schedules; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.schedules (
+    id bigint NOT NULL,
+    project text DEFAULT 'default'::text NOT NULL,
+    name text NOT NULL,
+    description text NOT NULL,
+    cron text NOT NULL,
+    timezone text NOT NULL,
+    template text,
+    version integer,
+    params jsonb NOT NULL,
+    pipeline json,
+    priority smallint,
+    labels jsonb NOT NULL,
+    overlap text NOT NULL,
+    catch_up text NOT NULL,
+    catch_up_max integer NOT NULL,
+    paused boolean NOT NULL,
+    next_run_at timestamp with time zone,
+    missed bigint DEFAULT 0 NOT NULL,
+    revision bigint DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT schedules_catch_up_check CHECK ((catch_up = ANY (ARRAY['none'::text, 'latest'::text, 'all'::text]))),
+    CONSTRAINT schedules_catch_up_max_check CHECK ((catch_up_max > 0)),
+    CONSTRAINT schedules_check CHECK (((template IS NULL) <> (pipeline IS NULL))),
+    CONSTRAINT schedules_check1 CHECK (((NOT paused) OR (next_run_at IS NULL))),
+    CONSTRAINT schedules_name_check CHECK ((name ~ '^[a-z0-9]([-_a-z0-9]{0,61}[a-z0-9])?$'::text)),
+    CONSTRAINT schedules_overlap_check CHECK ((overlap = ANY (ARRAY['skip'::text, 'allow'::text, 'buffer_one'::text, 'cancel_other'::text]))),
+    CONSTRAINT schedules_params_check CHECK ((jsonb_typeof(params) = 'object'::text))
+)
+WITH (fillfactor='70');
+
+--
+-- Name: schedules_id_seq; Type: SEQUENCE; Schema: public; Owner: -
+--
+
+ALTER TABLE public.schedules ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.schedules_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
 );
 
 --
@@ -1913,11 +2097,32 @@ ALTER TABLE ONLY public.queues
     ADD CONSTRAINT queues_pkey PRIMARY KEY (name);
 
 --
+-- Name: schedule_slots schedule_slots_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.schedule_slots
+    ADD CONSTRAINT schedule_slots_pkey PRIMARY KEY (schedule_id, slot);
+
+--
 -- Name: schedulers schedulers_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
 ALTER TABLE ONLY public.schedulers
     ADD CONSTRAINT schedulers_pkey PRIMARY KEY (id);
+
+--
+-- Name: schedules schedules_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.schedules
+    ADD CONSTRAINT schedules_pkey PRIMARY KEY (id);
+
+--
+-- Name: schedules schedules_project_name_key; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.schedules
+    ADD CONSTRAINT schedules_project_name_key UNIQUE (project, name);
 
 --
 -- Name: schema_migrations schema_migrations_pkey; Type: CONSTRAINT; Schema: public; Owner: -
@@ -2043,6 +2248,24 @@ CREATE INDEX pipelines_open ON public.pipelines USING btree (project, status, cr
 CREATE INDEX pipelines_to_settle ON public.pipelines USING btree (id) WHERE (all_ended AND (status = ANY (ARRAY['running'::text, 'paused'::text, 'cancelling'::text])));
 
 --
+-- Name: schedule_slots_open; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX schedule_slots_open ON public.schedule_slots USING btree (schedule_id) WHERE ((state = 'fired'::text) AND (NOT ended));
+
+--
+-- Name: schedule_slots_waiting; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE UNIQUE INDEX schedule_slots_waiting ON public.schedule_slots USING btree (schedule_id) WHERE (state = 'waiting'::text);
+
+--
+-- Name: schedules_due; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX schedules_due ON public.schedules USING btree (next_run_at) WHERE (next_run_at IS NOT NULL);
+
+--
 -- Name: stages_by_status; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -2103,6 +2326,13 @@ ALTER TABLE ONLY public.metric_points
 
 ALTER TABLE ONLY public.metric_series
     ADD CONSTRAINT metric_series_pipeline_id_fkey FOREIGN KEY (pipeline_id) REFERENCES public.pipelines(id) ON DELETE CASCADE;
+
+--
+-- Name: schedule_slots schedule_slots_schedule_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.schedule_slots
+    ADD CONSTRAINT schedule_slots_schedule_id_fkey FOREIGN KEY (schedule_id) REFERENCES public.schedules(id) ON DELETE CASCADE;
 
 --
 -- Name: stages stages_pipeline_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -

@@ -15,7 +15,7 @@ import structlog
 
 from app.errors import Unavailable
 from app.log import Outage
-from app.services import periodic
+from app.services import periodic, schedules
 from schemas.periodic import SlotOutcome, TakenSlot
 from workers.room import Room
 
@@ -37,7 +37,7 @@ class Periodic:
 
 async def prune_slots(room: Room) -> int:
     """Forget what became of slots a month ago."""
-    return await periodic.prune(room.pool, KEPT_S)
+    return await periodic.prune(room.pool, KEPT_S) + await schedules.prune(room.pool, KEPT_S)
 
 
 PERIODIC: tuple[Periodic, ...] = (Periodic("prune_slots", 3_600, prune_slots),)

@@ -54,6 +54,43 @@ SUBMISSION: dict[str, Any] = {
     "params": {"dataset": "builtin:digits", "training_config": {"epochs": 5}, "keep_best_n": 2},
     "labels": {"team": "vision"},
 }
+SCHEDULE_SPEC: dict[str, Any] = {
+    "name": "nightly-digits",
+    "cron": "30 2 * * 1-5",
+    "timezone": "Europe/Berlin",
+    "template": "training",
+    "params": {"dataset": "builtin:digits"},
+    "overlap": "skip",
+    "catch_up": "latest",
+}
+SCHEDULE_PATCH: dict[str, Any] = {"cron": "30 3 * * 1-5", "paused": False}
+_SLOT: dict[str, Any] = {
+    "slot": "2026-11-24T01:30:00Z",
+    "state": "fired",
+    "pipeline": _UUID,
+    "error": None,
+    "decided_at": "2026-11-24T01:30:00.417113Z",
+}
+_SCHEDULE_LINE: dict[str, Any] = {
+    **{key: value for key, value in SCHEDULE_SPEC.items() if key != "params"},
+    "description": "",
+    "version": None,
+    "catch_up_max": 10,
+    "paused": False,
+    "next_run_at": "2026-11-25T01:30:00Z",
+    "last_slot": _SLOT,
+    "missed": 0,
+    "created_at": _AT,
+    "updated_at": _AT,
+}
+_SCHEDULE: dict[str, Any] = {
+    **_SCHEDULE_LINE,
+    "params": SCHEDULE_SPEC["params"],
+    "pipeline": None,
+    "priority": None,
+    "labels": {},
+    "slots": [_SLOT],
+}
 _SUMMARY: dict[str, Any] = {
     "uuid": _UUID,
     "name": "digits",
@@ -178,6 +215,10 @@ _COUNTS: dict[str, int] = {"queued": 3, "running": 1, "completed": 41, "failed":
 ANSWERS: dict[str, Any] = {
     "createPipeline": _PIPELINE,
     "listPipelines": {"items": [_SUMMARY], "next_cursor": None},
+    "listSchedules": {"items": [_SCHEDULE_LINE], "next_cursor": None},
+    "createSchedule": _SCHEDULE,
+    "getSchedule": _SCHEDULE,
+    "patchSchedule": _SCHEDULE,
     "listTemplates": {
         "items": [{key: _TEMPLATE[key] for key in ("name", "version", "description", "built_in", "created_at")}],
         "next_cursor": None,

@@ -23,6 +23,7 @@ from schemas.graph import PipelineGraph
 from schemas.periodic import PeriodicTaskPage
 from schemas.pipeline import DryRun, Pipeline, PipelinePage, PipelinePatch, PipelineProgress, PipelineSpec
 from schemas.queue import QueuePage, QueueStatus
+from schemas.schedule import Schedule, SchedulePage, SchedulePatch, ScheduleSpec
 from schemas.series import SeriesPage
 from schemas.stats import StatsOverview
 from schemas.task import Purged, PurgeSpec, Task, TaskPage, TaskResult, TaskSpec, TaskTypePage
@@ -50,6 +51,10 @@ STRUCTS = (
     Submission,
     Template,
     TemplatePage,
+    ScheduleSpec,
+    SchedulePatch,
+    Schedule,
+    SchedulePage,
     SeriesPage,
     StatsOverview,
     QueueStatus,
@@ -67,6 +72,8 @@ BODIES = {
     "deletePipelines": ("BulkRequest", examples.BULK_DELETE),
     "submitTask": ("TaskSpec", examples.TASK_SPEC),
     "purgeTasks": ("PurgeSpec", examples.PURGE_SPEC),
+    "createSchedule": ("ScheduleSpec", examples.SCHEDULE_SPEC),
+    "patchSchedule": ("SchedulePatch", examples.SCHEDULE_PATCH),
     "createTemplate": ("TemplateSpec", examples.TEMPLATE_SPEC),
     "submitTemplate": ("Submission", examples.SUBMISSION),
 }

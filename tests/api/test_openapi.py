@@ -22,6 +22,7 @@ from schemas.graph import PipelineGraph
 from schemas.periodic import PeriodicTaskPage
 from schemas.pipeline import Pipeline, PipelinePage, PipelinePatch, PipelineProgress, PipelineSpec
 from schemas.queue import QueuePage, QueueStatus
+from schemas.schedule import Schedule, SchedulePage, SchedulePatch, ScheduleSpec
 from schemas.series import SeriesPage
 from schemas.stats import StatsOverview
 from schemas.task import Purged, Task, TaskPage, TaskResult, TaskSpec
@@ -63,6 +64,10 @@ DECODED = {
     "listWorkers": WorkerPage,
     "listPeriodicTasks": PeriodicTaskPage,
     "listTemplates": TemplatePage,
+    "listSchedules": SchedulePage,
+    "createSchedule": Schedule,
+    "getSchedule": Schedule,
+    "patchSchedule": Schedule,
     "createTemplate": Template,
     "getTemplate": Template,
     "submitTemplate": Pipeline,
@@ -119,7 +124,7 @@ def test_every_operation_has_an_id_a_sentence_an_example_and_says_how_it_fails(c
         assert "400" not in operation["responses"], name
         contents = next(iter(operation["responses"].values())).get("content", {})
         assert all("example" in content for content in contents.values()), name
-        assert contents or name == "deletePipeline", name
+        assert contents or name in {"deletePipeline", "deleteSchedule"}, name
 
 
 def test_examples_are_what_they_stand_for(contract):
@@ -127,6 +132,8 @@ def test_examples_are_what_they_stand_for(contract):
     msgspec.convert(examples.PIPELINE_PATCH, PipelinePatch)
     msgspec.convert(examples.TEMPLATE_SPEC, TemplateSpec)
     msgspec.convert(examples.SUBMISSION, Submission)
+    msgspec.convert(examples.SCHEDULE_SPEC, ScheduleSpec)
+    msgspec.convert(examples.SCHEDULE_PATCH, SchedulePatch)
     for example in (examples.BULK_CANCEL, examples.BULK_RETRY, examples.BULK_DELETE):
         msgspec.convert(example, BulkRequest)
     for operation in operations(contract).values():
@@ -194,6 +201,7 @@ async def test_answers_match_their_schemas(client, submit, contract):
         "listWorkers": "/api/v1/workers",
         "listPeriodicTasks": "/api/v1/periodic-tasks",
         "listTemplates": "/api/v1/templates",
+        "listSchedules": "/api/v1/schedules",
         "getTemplate": "/api/v1/templates/training",
         "listTaskTypes": "/api/v1/task-types",
         "getLiveness": "/livez",

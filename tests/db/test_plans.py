@@ -120,7 +120,7 @@ STATEMENTS: dict[str, Callable[[Present], Awaitable[object]]] = {
 }
 ELSEWHERE = {"selection", "tasks", "series", "stats", "events.news", "queues.depths", "workers.recent", "workers.fleet"}
 """What other tests put before a long history: those of the lists, and of the streams."""
-WITHOUT_HISTORY = {"server", "workers", "queues.paused", "stages.now", "periodic", "templates"}
+WITHOUT_HISTORY = {"server", "workers", "queues.paused", "stages.now", "periodic", "templates", "schedules"}
 """What asks tables that do not grow with history, or none."""
 
 

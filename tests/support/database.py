@@ -28,6 +28,7 @@ _TABLES = (
     "periodic_tasks",
     "periodic_runs",
     "templates",
+    "schedules",
 )
 EMPTY = "; ".join([*(f"DELETE FROM {table}" for table in _TABLES), "UPDATE queues SET paused_at = NULL"])
 
