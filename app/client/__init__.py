@@ -14,7 +14,9 @@ from app.client.errors import ApiError, Unreachable
 from app.client.http import Http
 from app.client.pipelines import Pipelines
 from app.client.queues import Queues
+from app.client.schedules import Schedules
 from app.client.tasks import LogText, Tasks
+from app.client.templates import Templates
 from schemas.periodic import PeriodicTaskPage
 from schemas.stats import StatsOverview
 from schemas.task import TaskTypePage
@@ -32,6 +34,8 @@ class Client:
         self.pipelines = Pipelines(self._http)
         self.tasks = Tasks(self._http, self.pipelines)
         self.queues = Queues(self._http)
+        self.templates = Templates(self._http)
+        self.schedules = Schedules(self._http)
 
     async def __aenter__(self) -> Self:
         return self

@@ -247,7 +247,8 @@ async def test_each_slot_takes_the_newest_version_of_the_template_unless_one_is_
     await pool.execute("UPDATE schedules SET next_run_at = clock_timestamp()")
     await scheduler.run_once()
     query = """
-SELECT p.labels ->> 'headway.schedule', s.params ->> 'sleep_s' FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id"""
+SELECT p.labels ->> 'headway.schedule', s.params ->> 'sleep_s'
+  FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id"""
     assert dict(await pool.fetch(query)) == {"newest": "2", "first": "1"}
 
 
