@@ -618,6 +618,7 @@ END $$;
 
 CREATE FUNCTION public.fire_schedule(target bigint, seen_revision bigint, seen_slot timestamp with time zone, wanted jsonb, missed_slots timestamp with time zone[], missed_count bigint, following timestamp with time zone) RETURNS json
     LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
     AS $$
 -- Moves a schedule on to its `following` slot and decides the slots before it: those in `wanted`, oldest first, run as the
 -- overlap policy says, the others are missed. Whoever has not seen the schedule as it is now by then changes nothing and
@@ -697,6 +698,7 @@ END $$;
 
 CREATE FUNCTION public.fire_waiting_slot(target bigint, seen_revision bigint, the_slot timestamp with time zone, made jsonb) RETURNS json
     LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
     AS $$
 -- Runs the slot that waits, if it still does and nothing is in its way any more; else it is `stale`.
 BEGIN
@@ -841,6 +843,7 @@ $$;
 
 CREATE FUNCTION public.open_pipelines(schedule bigint) RETURNS uuid[]
     LANGUAGE sql
+    SET enable_seqscan TO 'off'
     AS $$
 -- The pipelines of a schedule that have not ended; those that have are not looked at a second time. One that is retried
 -- after its end is not counted again.
@@ -1375,6 +1378,7 @@ END $$;
 
 CREATE FUNCTION public.take_periodic_slots(worker uuid, names text[], intervals_s integer[]) RETURNS json
     LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
     AS $$
 -- Gives the worker the slots that have begun and that nobody has taken, one for each task at most, and records those that
 -- went by without anybody: all are counted, the newest hundred have a row. The row of the task is the lock, its last slot
@@ -1405,8 +1409,7 @@ BEGIN
            SET outcome = 'lost', finished_at = moment,
                error = '{"code": "lost_worker", "message": "The worker has lost its lease."}'
          WHERE r.name = task.name AND r.outcome IS NULL AND NOT holds_lease(r.worker_id, moment);
-        CONTINUE WHEN present <= task.last_slot
-                   OR EXISTS (SELECT FROM periodic_runs AS r WHERE r.name = task.name AND r.outcome IS NULL);
+        CONTINUE WHEN EXISTS (SELECT FROM periodic_runs AS r WHERE r.name = task.name AND r.outcome IS NULL);
         passed := coalesce(greatest(0, ceil(extract(epoch FROM present - task.last_slot) / task.interval_s) - 1), 0);
         INSERT INTO periodic_runs (name, slot, outcome, finished_at)
         SELECT task.name, present - n * step, 'missed', moment FROM generate_series(1, least(passed, 100)) AS n

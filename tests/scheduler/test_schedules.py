@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from app.db import schedules as db
 from app.errors import Conflict, InvalidRequest, NotFound
@@ -152,6 +153,16 @@ async def test_a_stale_look_changes_nothing(pool, schedule, scheduler):
     assert await one.states() == ["fired"]
 
 
+async def test_a_slot_that_was_decided_is_never_decided_again(pool, schedule, scheduler):
+    one = await schedule("0 0 1 1 *", overlap=Overlap.ALLOW)
+    slot = await one.comes(seconds=0)
+    await scheduler.run_once()
+    await pool.execute("UPDATE schedules SET next_run_at = $1", slot)
+    await scheduler.run_once()
+    assert await one.states() == ["fired"]
+    assert await pool.fetchval("SELECT count(*) FROM pipelines") == 1
+
+
 @pytest.mark.parametrize(
     ("catch_up", "states"),
     [
@@ -212,6 +223,20 @@ async def test_buffer_one_waits_for_the_end_and_no_other_waits_behind_it(pool, s
     await end(pool, first)
     await scheduler.run_once()
     assert await one.states() == ["fired", "fired", "skipped"]
+
+
+async def test_a_slot_that_waits_does_not_run_before_its_time_whoever_says_so(pool, schedule, scheduler):
+    one = await schedule("0 0 1 1 *", overlap=Overlap.BUFFER_ONE)
+    await slots_come(one, scheduler, 2)
+    await pool.execute("UPDATE schedules SET next_run_at = clock_timestamp()")
+    (seen,) = await slots.due(pool, 10)
+    early = replace(seen, waiting=True, slot=(await one.look()).last_slot.slot)
+    assert (await slots.fire(pool, early, stages_max=100)).stale
+    (first,) = await one.pipelines()
+    await end(pool, first)
+    assert not (await slots.fire(pool, early, stages_max=100)).stale
+    assert (await slots.fire(pool, early, stages_max=100)).stale
+    assert await one.states() == ["fired", "fired"]
 
 
 async def test_cancel_other_cancels_what_runs_and_runs_when_it_has_ended(pool, schedule, scheduler):

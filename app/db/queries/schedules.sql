@@ -92,8 +92,9 @@ SELECT fire_waiting_slot($1, $2, $3, $4::jsonb)
 -- name: prune
 -- Forget a batch of slots that are older than so many seconds; not those that still matter for the next one.
 WITH old AS (
-    SELECT schedule_id, slot FROM schedule_slots
-     WHERE decided_at < clock_timestamp() - $1::double precision * interval '1 second'
+    SELECT schedule_id, slot FROM schedule_slots AS s
+     WHERE slot < (SELECT max(n.slot) FROM schedule_slots AS n WHERE n.schedule_id = s.schedule_id)
+       AND decided_at < clock_timestamp() - $1::double precision * interval '1 second'
        AND state <> 'waiting' AND (state <> 'fired' OR ended)
      LIMIT $2 FOR UPDATE SKIP LOCKED
 ), pruned AS (
