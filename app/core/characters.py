@@ -15,6 +15,7 @@ from schemas.pipeline import PipelinePatch, PipelineSpec
 INTEGER_MIN = -(2**63)
 INTEGER_MAX = 2**64 - 1
 
+_NAME = re.compile(limits.STAGE_NAME_PATTERN)
 _NOT_IN_LINES = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _NOT_IN_TEXTS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")  # May have tabs and line ends.
 
@@ -30,6 +31,11 @@ def spec_faults(spec: PipelineSpec | PipelinePatch) -> Iterator[Fault]:
             yield _bad_character(bad, "/labels")
         elif bad := _NOT_IN_LINES.search(value):
             yield _bad_character(bad, pointer("labels", key))
+
+
+def is_name(text: str) -> bool:
+    """Whether a template or a schedule may be called so; whatever may not, there is none of."""
+    return bool(_NAME.search(text)) and len(text) <= limits.STAGE_NAME_MAX
 
 
 def text_faults(text: str, at: str) -> Iterator[Fault]:

@@ -45,9 +45,9 @@ async def change(
     return bool(await c.fetchval(SQL["change"], found.id, found.revision, encoded, next_run_at, keep_next))
 
 
-async def delete(c: Connection, project: str, name: str) -> bool:
-    """Delete a schedule; False if there is none."""
-    return bool(await c.fetchval(SQL["delete"], project, name))
+async def delete(c: Connection, schedule: int) -> bool:
+    """Delete a schedule by its number; False if it is gone."""
+    return bool(await c.fetchval(SQL["delete"], schedule))
 
 
 async def now(c: Connection) -> datetime:

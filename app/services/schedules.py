@@ -5,9 +5,9 @@ from uuid import UUID
 
 import msgspec
 
-from app.core.characters import text_faults
+from app.core.characters import is_name, text_faults
 from app.core.cron import cron_faults, next_slot
-from app.core.cursor import read_cursor, write_cursor
+from app.core.cursor import NameKey, read_cursor, write_cursor
 from app.core.plan import refusal_of
 from app.core.schedule import plan_slot
 from app.core.wording import quoted
@@ -61,11 +61,11 @@ async def list_page(
         InvalidRequest: the cursor is none of ours.
 
     """
-    after = "" if cursor is None else read_cursor(cursor, str)
+    after = "" if cursor is None else read_cursor(cursor, NameKey).name
     async with connection(pool) as c:
         found = await db.page(c, project, after, limit + 1)
     more = len(found) > limit
-    return SchedulePage(items=found[:limit], next_cursor=write_cursor(found[limit - 1].name) if more else None)
+    return SchedulePage(items=found[:limit], next_cursor=write_cursor(NameKey(found[limit - 1].name)) if more else None)
 
 
 async def patch(
@@ -99,8 +99,9 @@ async def delete(pool: Pool, name: str, *, project: str = DEFAULT_PROJECT) -> No
         NotFound: there is none of that name.
 
     """
+    found = await _found(pool, name, project)
     async with connection(pool) as c:
-        if not await db.delete(c, project, name):
+        if not await db.delete(c, found.id):
             raise _unknown(name)
 
 
@@ -174,8 +175,10 @@ async def template_of(pool: Pool, name: str | None, version: int | None, *, proj
 
 
 async def _found(pool: Pool, name: str, project: str) -> db.Found:
-    async with connection(pool) as c:
-        found = await db.get(c, project, name)
+    found = None
+    if is_name(name):
+        async with connection(pool) as c:
+            found = await db.get(c, project, name)
     if found is None:
         raise _unknown(name)
     return found

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from app.core.built_in_templates import BUILT_IN
-from app.core.cursor import read_cursor, write_cursor
+from app.core.characters import is_name
+from app.core.cursor import NameKey, read_cursor, write_cursor
 from app.core.plan import Plan, refusal_of
 from app.core.template import plan_template, template_faults
 from app.core.wording import did_you_mean, quoted
@@ -41,10 +42,10 @@ async def get(pool: Pool, name: str, version: int | None = None, *, project: str
 
     """
     found = BUILT_IN.get(name)
-    if found is None:
+    if found is None and is_name(name):
         async with connection(pool) as c:
             found = await db.get(c, project, name, version)
-    elif version not in {None, found.version}:
+    elif found and version not in {None, found.version}:
         found = None
     if found is None:
         which = (
@@ -63,12 +64,12 @@ async def list_page(
         InvalidRequest: the cursor is none of ours.
 
     """
-    after = "" if cursor is None else read_cursor(cursor, str)
+    after = "" if cursor is None else read_cursor(cursor, NameKey).name
     async with connection(pool) as c:
         found = await db.page(c, project, after, limit + 1)
     found += [_summary(template) for name, template in BUILT_IN.items() if name > after]
     shown = sorted(found, key=lambda each: each.name)[:limit]
-    return TemplatePage(items=shown, next_cursor=write_cursor(shown[-1].name) if len(found) > limit else None)
+    return TemplatePage(items=shown, next_cursor=write_cursor(NameKey(shown[-1].name)) if len(found) > limit else None)
 
 
 async def planned(

@@ -23,7 +23,7 @@ UPDATE schedules AS o
 RETURNING true
 
 -- name: delete
-DELETE FROM schedules WHERE project = $1 AND name = $2 RETURNING true
+DELETE FROM schedules WHERE id = $1 RETURNING true
 
 -- name: now
 SELECT clock_timestamp()
