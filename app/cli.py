@@ -47,6 +47,7 @@ app.command(
     group=_PIPELINES,
     help="Submit pipelines by the clock: list, show, create, pause, resume, delete.",
 )
+app.command("app.commands.events:events", group=_PIPELINES, help="Print what happens to all pipelines.")
 app.command("app.commands.queues:queues", group=_PIPELINES, help="List queues; pause and resume them.")
 app.command("app.commands.workers:workers", group=_PIPELINES, help="List workers.")
 app.command("app.commands.roles:api", group=_ROLES, help="Serve the HTTP API.")

@@ -11,6 +11,7 @@ are repeated when their answer is lost; the streams reconnect where they were cu
 from typing import Any, Self
 
 from app.client.errors import ApiError, Unreachable
+from app.client.events import Events
 from app.client.http import Http
 from app.client.pipelines import Pipelines
 from app.client.queues import Queues
@@ -36,6 +37,7 @@ class Client:
         self.queues = Queues(self._http)
         self.templates = Templates(self._http)
         self.schedules = Schedules(self._http)
+        self.events = Events(self._http)
 
     async def __aenter__(self) -> Self:
         return self

@@ -10,7 +10,7 @@ from app.commands import exits
 from app.commands.positions import Positions
 from app.commands.terminal import clean
 from app.core.lint import shape_of
-from app.errors import Fault
+from schemas.problem import Fault
 
 
 class Mistake(Struct, omit_defaults=True):

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from cronsim import CronSim, CronSimError
 
 from app.core.wording import quoted
-from app.errors import Fault
+from schemas.problem import Fault
 
 FIELDS = 5
 

@@ -6,7 +6,8 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from app.errors import Fault, InvalidRequest
+from app.errors import InvalidRequest
+from schemas.problem import Fault
 from schemas.template import TemplateName
 
 T = TypeVar("T")

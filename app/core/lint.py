@@ -13,9 +13,10 @@ from msgspec import Struct
 from app.core.decoding import fault_of
 from app.core.plan import plan
 from app.core.pointer import pointer
-from app.errors import Fault, InvalidRequest
+from app.errors import InvalidRequest
 from schemas import limits
 from schemas.pipeline import PipelineSpec, StageSpec
+from schemas.problem import Fault
 from schemas.queue import Queue, Slot
 from schemas.task import TaskType
 
@@ -95,7 +96,7 @@ def _fitting(
             fitting[field] = value
         else:
             shape.aside.append(pointer(*before, field))
-    for name in smallest.keys() - given.keys():
+    for name in (name for name in smallest if name not in given):
         shape.faults.append(fault_of(f"Object missing required field `{name}`", *before))
         shape.aside.append(pointer(*before, name))
     return fitting

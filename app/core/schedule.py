@@ -11,8 +11,9 @@ from app.core.decoding import fault_of
 from app.core.lint import shape_of
 from app.core.plan import FAULTS_MAX, Plan, plan, refusal_of
 from app.core.template import plan_template
-from app.errors import Fault, InvalidRequest
+from app.errors import InvalidRequest
 from schemas.pipeline import PipelineSpec
+from schemas.problem import Fault
 from schemas.task import TaskType
 from schemas.template import Submission, Template
 

@@ -17,8 +17,9 @@ from app.core.plan import FAULTS_MAX, Plan, plan, refusal_of
 from app.core.pointer import pointer
 from app.core.substitution import Filled, asked_for, fill, with_defaults
 from app.core.wording import did_you_mean, quoted
-from app.errors import Fault, InvalidRequest
+from app.errors import InvalidRequest
 from schemas.pipeline import PipelineSpec
+from schemas.problem import Fault
 from schemas.queue import Queue, Slot
 from schemas.task import TaskType
 from schemas.template import Submission, Template, TemplateSpec

@@ -13,9 +13,10 @@ from app.core.schedule import plan_slot
 from app.core.wording import quoted
 from app.db import schedules as db
 from app.db.pool import Pool, Taken, connection
-from app.errors import Conflict, Fault, InvalidRequest, NotFound, Unavailable
+from app.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from app.services import tasks, templates
 from app.services.pipelines import DEFAULT_PROJECT
+from schemas.problem import Fault
 from schemas.schedule import Schedule, SchedulePage, SchedulePatch, ScheduleSpec
 from schemas.template import Template
 

@@ -10,14 +10,13 @@ import pytest
 import yaml
 
 from app.api import examples
-from app.api.bulk import BulkAnswer
 from app.api.openapi import STRUCTS, document
 from app.asgi import create_app
 from app.core.built_in_templates import TRAINING
 from app.core.plan import plan
 from app.core.single import plan_task
 from app.core.template import plan_template, template_faults
-from schemas.bulk import BulkRequest
+from schemas.bulk import BulkAnswer, BulkRequest
 from schemas.graph import PipelineGraph
 from schemas.periodic import PeriodicTaskPage
 from schemas.pipeline import Pipeline, PipelinePage, PipelinePatch, PipelineProgress, PipelineSpec

@@ -31,7 +31,8 @@ stages:
 def lint(cwd: Path, text: str, *options: str) -> tuple[int, list[str], str]:
     (cwd / "p.yaml").write_text(text)
     done = headway("lint", "p.yaml", *options, cwd=cwd)
-    return done.returncode, [": ".join(line.split(": ")[:2]) for line in done.stdout.splitlines()], done.stdout
+    places = [": ".join(line.split(": ")[:2]) for line in done.stdout.splitlines()]
+    return done.returncode, places, done.stdout
 
 
 def test_every_misfit_of_the_shape_is_told_with_line_and_column(tmp_path: Path):
@@ -139,6 +140,6 @@ def test_what_does_not_fit_is_no_reason_to_complain_of_what_it_would_have_held(t
     ]
     assert lint(tmp_path, "colour: red\n", "--offline")[1] == [
         "p.yaml:1:1: /colour",
-        "p.yaml:1:1: /stages",
         "p.yaml:1:1: /name",
+        "p.yaml:1:1: /stages",
     ]

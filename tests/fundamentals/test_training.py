@@ -24,7 +24,7 @@ async def test_the_training_pipeline_learns_to_read_digits_and_keeps_the_best_ch
             "depends_on": ["evaluate"],
         },
     )
-    events = await headway.events(pipeline)
+    events = await headway.history(pipeline)
     ended = await headway.get(pipeline)
 
     assert ended.status == "completed"
