@@ -49,7 +49,7 @@ TRAINING = Template(
             },
             "eval_dataset": {
                 "type": "string",
-                "minLength": 1,
+                "pattern": r"^/(?!.*\.(csv|parquet|jsonl|ndjson)$)",
                 "maxLength": 4_096,
                 "description": "a directory that preprocess_dataset made, of the same features and classes; "
                 "the held-out rows of the dataset unless given",

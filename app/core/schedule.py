@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Protocol
 
 import msgspec
 from msgspec.structs import replace
@@ -14,6 +13,7 @@ from app.core.template import plan_template
 from app.errors import InvalidRequest
 from schemas.pipeline import PipelineSpec
 from schemas.problem import Fault
+from schemas.schedule import DueSchedule, ScheduleSpec
 from schemas.task import TaskType
 from schemas.template import Submission, Template
 
@@ -21,23 +21,8 @@ LABEL = "headway.schedule"
 SLOT_LABEL = "headway.slot"
 
 
-class Submits(Protocol):
-    """What a schedule submits, as its client writes it or as it is stored."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def params(self) -> dict[str, Any]: ...  # noqa: D102
-    @property
-    def pipeline(self) -> dict[str, Any] | None: ...  # noqa: D102
-    @property
-    def priority(self) -> int | None: ...  # noqa: D102
-    @property
-    def labels(self) -> dict[str, str]: ...  # noqa: D102
-
-
 def plan_slot(
-    schedule: Submits,
+    schedule: ScheduleSpec | DueSchedule,
     slot: datetime,
     template: Template | None,
     task_types: Mapping[str, TaskType],
@@ -61,7 +46,7 @@ def plan_slot(
 
 
 def _plan_own(
-    schedule: Submits, labels: Mapping[str, str], task_types: Mapping[str, TaskType], stages_max: int
+    schedule: ScheduleSpec | DueSchedule, labels: Mapping[str, str], task_types: Mapping[str, TaskType], stages_max: int
 ) -> Plan:
     spec = {**(schedule.pipeline or {}), "start": True}
     if isinstance(spec.get("labels", {}), dict):

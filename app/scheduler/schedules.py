@@ -22,6 +22,7 @@ class Schedules:
         self.pool = pool
         self.queue = queue
         self.stages_max = stages_max
+        self._broken: set[int] = set()  # those that were complained of
 
     async def run_once(self) -> int:
         """Decide every slot that has come; return how many times there was something to do."""
@@ -41,7 +42,9 @@ class Schedules:
         except Unavailable:
             raise
         except Exception:  # such as a time zone that this machine does not know; the others must not wait for it
-            log.exception("schedule_broken", schedule=due.name)
+            if due.id not in self._broken:
+                log.exception("schedule_broken", schedule=due.name)
+            self._broken.add(due.id)
             return False
         if fired.queued or fired.hints:
             log.info("schedule_fired", schedule=due.name, slot=due.slot, pipelines=len(fired.hints))

@@ -115,7 +115,10 @@ async def in_the_way(pool: Pool, limit: int) -> list[UUID]:
 async def prune(pool: Pool, kept_s: float) -> int:
     """Forget slots that were decided longer ago than so many seconds; return how many."""
     async with connection(pool) as c:
-        return await db.prune(c, kept_s, PRUNED_AT_ONCE)
+        pruned = batch = await db.prune(c, kept_s, PRUNED_AT_ONCE)
+        while batch == PRUNED_AT_ONCE:
+            pruned += (batch := await db.prune(c, kept_s, PRUNED_AT_ONCE))
+    return pruned
 
 
 def spec_of(schedule: Schedule) -> ScheduleSpec:

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 import yaml
 
-from app.api import examples
-from app.api.openapi import STRUCTS, document
+from app.api import examples, examples_by_the_clock
+from app.api.openapi import ANSWERS, STRUCTS, document
 from app.asgi import create_app
 from app.core.built_in_templates import TRAINING
 from app.core.plan import plan
@@ -129,10 +129,10 @@ def test_every_operation_has_an_id_a_sentence_an_example_and_says_how_it_fails(c
 def test_examples_are_what_they_stand_for(contract):
     msgspec.convert(examples.PIPELINE_SPEC, PipelineSpec)
     msgspec.convert(examples.PIPELINE_PATCH, PipelinePatch)
-    msgspec.convert(examples.TEMPLATE_SPEC, TemplateSpec)
-    msgspec.convert(examples.SUBMISSION, Submission)
-    msgspec.convert(examples.SCHEDULE_SPEC, ScheduleSpec)
-    msgspec.convert(examples.SCHEDULE_PATCH, SchedulePatch)
+    msgspec.convert(examples_by_the_clock.TEMPLATE_SPEC, TemplateSpec)
+    msgspec.convert(examples_by_the_clock.SUBMISSION, Submission)
+    msgspec.convert(examples_by_the_clock.SCHEDULE_SPEC, ScheduleSpec)
+    msgspec.convert(examples_by_the_clock.SCHEDULE_PATCH, SchedulePatch)
     for example in (examples.BULK_CANCEL, examples.BULK_RETRY, examples.BULK_DELETE):
         msgspec.convert(example, BulkRequest)
     for operation in operations(contract).values():
@@ -142,15 +142,15 @@ def test_examples_are_what_they_stand_for(contract):
                     schema = content["schema"] | {"components": contract["components"]}
                     jsonschema_rs.validate(schema, content["example"])
     for name, struct in DECODED.items():
-        msgspec.convert(examples.ANSWERS[name], struct)
+        msgspec.convert(ANSWERS[name], struct)
 
 
 def test_examples_are_what_the_built_in_tasks_take():
     task_types = {name: task_type(task) for name, task in BUILT_IN.items()}
     plan(msgspec.convert(examples.PIPELINE_SPEC, PipelineSpec), task_types, stages_max=10)
     plan_task(msgspec.convert(examples.TASK_SPEC, TaskSpec), task_types)
-    plan_template(TRAINING, msgspec.convert(examples.SUBMISSION, Submission), task_types, stages_max=10)
-    assert template_faults(msgspec.convert(examples.TEMPLATE_SPEC, TemplateSpec), task_types) == []
+    plan_template(TRAINING, msgspec.convert(examples_by_the_clock.SUBMISSION, Submission), task_types, stages_max=10)
+    assert template_faults(msgspec.convert(examples_by_the_clock.TEMPLATE_SPEC, TemplateSpec), task_types) == []
     for name in ("getPipeline", "createPipeline"):
         shown = {stage["name"]: stage["params"] for stage in examples.ANSWERS[name]["stages"]}
         assert shown == {stage["name"]: stage["params"] for stage in examples.PIPELINE_SPEC["stages"]}

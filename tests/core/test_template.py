@@ -1,6 +1,10 @@
 """Templates: params take the place of whole values, and every fault points to where it came from."""
 
+from pathlib import Path
+
+import msgspec
 import pytest
+import yaml
 
 from app.core.built_in_templates import TRAINING
 from app.core.lint import lint
@@ -165,6 +169,9 @@ def test_the_built_in_training_is_the_old_run_training_pipeline():
     train, evaluate, cleanup = (stage.params for stage in own.stages[1:])
     assert train == {"dataset": {"from": "stages.preprocess.result.dataset"}, "epochs": 3, "learning_rate": 0.1}
     assert (evaluate["dataset"], cleanup["keep_best_n"]) == ("/data/held-out", 1)
+    for raw in ("builtin:digits", "/data/eval.csv", ""):  # told now, and not after the training
+        params = {"dataset": "/a.csv", "eval_dataset": raw}
+        assert refused(TRAINING, params=params) == [("param_invalid", "/params/eval_dataset")]
     assert refused(TRAINING, params={"dataset": "/a.csv", "training_config": {"epochs": 0, "lr": 1}}) == [
         ("param_invalid", "/params/training_config/epochs"),
         ("param_unknown", "/params/training_config/lr"),
@@ -174,3 +181,11 @@ def test_the_built_in_training_is_the_old_run_training_pipeline():
 def test_lint_sets_aside_what_does_not_fit_and_judges_the_rest():
     found, _ = lint({"name": "", "stages": [{"name": "a", "task": "noop", "params": {"x": 1}, "timeout": "1"}]}, TYPES)
     assert sorted(fault.pointer for fault in found) == ["/name", "/stages/0/params/x", "/stages/0/timeout"]
+
+
+def test_the_template_that_the_documentation_shows_is_a_good_one():
+    text = (Path(__file__).parents[2] / "docs" / "schedules.md").read_text()
+    spec = msgspec.convert(yaml.safe_load(text.partition("```yaml\n")[2].partition("```")[0]), TemplateSpec)
+    assert template_faults(spec, TYPES) == []
+    plan = planned(a_template(spec.pipeline, spec.params_schema), params={"dataset": "builtin:digits"})
+    assert plan.stages[1].params["epochs"] == 5
