@@ -48,10 +48,9 @@ async def get(pool: Pool, name: str, version: int | None = None, *, project: str
     elif found and version not in {None, found.version}:
         found = None
     if found is None:
-        which = (
-            f"no template {quoted(name)}" if version is None else f"no version {version} of a template {quoted(name)}"
-        )
-        raise NotFound(f"There is {which}{did_you_mean(name, list(BUILT_IN))}.")
+        which = "" if version is None else f"version {version} of a "
+        guess = did_you_mean(name, list(BUILT_IN))
+        raise NotFound(f"There is no {which}template {quoted(name)}{guess or '.'}")
     return found
 
 

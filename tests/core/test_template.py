@@ -171,7 +171,8 @@ def test_the_built_in_training_is_the_old_run_training_pipeline():
     assert (evaluate["dataset"], cleanup["keep_best_n"]) == ("/data/held-out", 1)
     for raw in ("builtin:digits", "/data/eval.csv", ""):  # told now, and not after the training
         params = {"dataset": "/a.csv", "eval_dataset": raw}
-        assert refused(TRAINING, params=params) == [("param_invalid", "/params/eval_dataset")]
+        with pytest.raises(InvalidRequest, match="a directory that preprocess_dataset made"):
+            planned(TRAINING, params=params)
     assert refused(TRAINING, params={"dataset": "/a.csv", "training_config": {"epochs": 0, "lr": 1}}) == [
         ("param_invalid", "/params/training_config/epochs"),
         ("param_unknown", "/params/training_config/lr"),
