@@ -97,24 +97,24 @@ async def test_a_pipeline_and_a_template_take_each_others_place(client, post):
     assert (back["template"], back["version"], back["pipeline"]) == (None, None, SPEC["pipeline"])
 
 
-@pytest.mark.parametrize("name", ["%00", "%C3%A9", "a" * 300, "A", "a%20b"])
-async def test_what_nothing_can_be_called_is_not_there(client, name):
-    for method, path in [
-        ("GET", f"{BASE}/{name}"),
-        ("PATCH", f"{BASE}/{name}"),
-        ("DELETE", f"{BASE}/{name}"),
-        ("GET", f"/api/v1/templates/{name}"),
-        ("POST", f"/api/v1/templates/{name}/pipelines"),
-    ]:
-        answer = await client.request(method, path, json={} if method in {"PATCH", "POST"} else None)
-        assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), (method, path)
+async def test_what_nothing_can_be_called_is_not_there(client):
+    for name in ("%00", "%C3%A9", "a" * 300, "A", "a%20b"):
+        for method, path in [
+            ("GET", f"{BASE}/{name}"),
+            ("PATCH", f"{BASE}/{name}"),
+            ("DELETE", f"{BASE}/{name}"),
+            ("GET", f"/api/v1/templates/{name}"),
+            ("POST", f"/api/v1/templates/{name}/pipelines"),
+        ]:
+            answer = await client.request(method, path, json={} if method in {"PATCH", "POST"} else None)
+            assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), (method, path)
 
 
-@pytest.mark.parametrize("cursor", ["x", "WyJcdTAwMDAiXQ", "WyJhIiwiYiJd"])
-async def test_a_cursor_that_is_none_of_ours_is_refused(client, cursor):
-    for path in (BASE, "/api/v1/templates"):
-        answer = await client.get(f"{path}?cursor={cursor}")
-        assert answer.json()["errors"][0]["code"] == "cursor_invalid"
+async def test_a_cursor_that_is_none_of_ours_is_refused(client):
+    for cursor in ("x", "WyJcdTAwMDAiXQ", "WyJhIiwiYiJd"):
+        for path in (BASE, "/api/v1/templates"):
+            answer = await client.get(f"{path}?cursor={cursor}")
+            assert answer.json()["errors"][0]["code"] == "cursor_invalid", cursor
 
 
 async def test_periodic_tasks_are_listed(client):
