@@ -18,10 +18,11 @@ CREATE TABLE periodic_runs (
     done         bigint,            -- how much there was to do
     error        jsonb CHECK (jsonb_typeof(error) = 'object'),
     started_at   timestamptz,
+    expires_at   timestamptz,       -- when it is over in any case
     finished_at  timestamptz,
     PRIMARY KEY (name, slot),
     CHECK ((outcome IS NULL) = (finished_at IS NULL)),
-    CHECK (coalesce(outcome, '') = 'missed' OR (worker_id IS NOT NULL AND started_at IS NOT NULL))
+    CHECK (coalesce(outcome, '') = 'missed' OR (worker_id IS NOT NULL AND started_at IS NOT NULL AND expires_at IS NOT NULL))
 );
 CREATE INDEX periodic_runs_running ON periodic_runs (name) WHERE outcome IS NULL;
 
@@ -30,16 +31,23 @@ CREATE FUNCTION holds_lease(worker uuid, moment timestamptz) RETURNS boolean LAN
     SELECT EXISTS (SELECT FROM workers WHERE id = worker AND state IN ('live', 'draining') AND lease_expires_at > moment)
 $$;
 
+CREATE FUNCTION is_lost(run periodic_runs, moment timestamptz) RETURNS boolean LANGUAGE sql STABLE AS $$
+-- Whether nobody will tell any more how a run has ended.
+    SELECT run.outcome IS NULL AND (run.expires_at <= moment OR NOT holds_lease(run.worker_id, moment))
+$$;
+
 CREATE FUNCTION slot_of(moment timestamptz, interval_s integer) RETURNS timestamptz LANGUAGE sql IMMUTABLE AS $$
 -- The slot that a moment lies in.
     SELECT date_bin(make_interval(secs => interval_s), moment, timestamptz '1970-01-01 00:00:00+00')
 $$;
 
-CREATE FUNCTION take_periodic_slots(worker uuid, names text[], intervals_s integer[]) RETURNS json LANGUAGE plpgsql AS $$
+CREATE FUNCTION take_periodic_slots(worker uuid, names text[], intervals_s integer[], leases_s double precision[])
+RETURNS json LANGUAGE plpgsql AS $$
 -- Gives the worker the slots that have begun and that nobody has taken, one for each task at most, and records those that
 -- went by without anybody: all are counted, the newest hundred have a row. The row of the task is the lock, its last slot
 -- the guard, and this clock the only one that decides; so a slot is taken once, whatever Redis or a worker's clock says.
--- A task whose last run goes on is left alone; a run whose worker has lost its lease is over.
+-- A task whose last run goes on is left alone. A run is over when its worker has lost its lease, or after a lease of its
+-- own, which is longer than it may take.
 DECLARE
     task periodic_tasks;
     taken jsonb := '[]';
@@ -63,14 +71,16 @@ BEGIN
         step := make_interval(secs => task.interval_s);
         UPDATE periodic_runs AS r
            SET outcome = 'lost', finished_at = moment,
-               error = '{"code": "lost_worker", "message": "The worker has lost its lease."}'
-         WHERE r.name = task.name AND r.outcome IS NULL AND NOT holds_lease(r.worker_id, moment);
+               error = '{"code": "lost_worker", "message": "Its worker has not told how it ended."}'
+         WHERE r.name = task.name AND r.outcome IS NULL AND is_lost(r, moment);
         CONTINUE WHEN EXISTS (SELECT FROM periodic_runs AS r WHERE r.name = task.name AND r.outcome IS NULL);
         passed := coalesce(greatest(0, ceil(extract(epoch FROM present - task.last_slot) / task.interval_s) - 1), 0);
         INSERT INTO periodic_runs (name, slot, outcome, finished_at)
         SELECT task.name, present - n * step, 'missed', moment FROM generate_series(1, least(passed, 100)) AS n
             ON CONFLICT (name, slot) DO NOTHING;
-        INSERT INTO periodic_runs (name, slot, worker_id, started_at) VALUES (task.name, present, worker, moment)
+        INSERT INTO periodic_runs (name, slot, worker_id, started_at, expires_at)
+        VALUES (task.name, present, worker, moment,
+                moment + leases_s[array_position(names, task.name)] * interval '1 second')
             ON CONFLICT (name, slot) DO NOTHING;
         CONTINUE WHEN NOT FOUND;
         UPDATE periodic_tasks AS t
@@ -260,4 +270,4 @@ ALTER FUNCTION open_pipelines(bigint) SET enable_seqscan TO off;
 ALTER FUNCTION fire_schedule(bigint, bigint, timestamptz, jsonb, timestamptz[], bigint, timestamptz)
     SET enable_seqscan TO off;
 ALTER FUNCTION fire_waiting_slot(bigint, bigint, timestamptz, jsonb) SET enable_seqscan TO off;
-ALTER FUNCTION take_periodic_slots(uuid, text[], integer[]) SET enable_seqscan TO off;
+ALTER FUNCTION take_periodic_slots(uuid, text[], integer[], double precision[]) SET enable_seqscan TO off;

@@ -763,6 +763,37 @@ CREATE FUNCTION public.holds_lease(worker uuid, moment timestamp with time zone)
 $$;
 
 --
+-- Name: periodic_runs; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.periodic_runs (
+    name text NOT NULL,
+    slot timestamp with time zone NOT NULL,
+    worker_id uuid,
+    outcome text,
+    done bigint,
+    error jsonb,
+    started_at timestamp with time zone,
+    expires_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    CONSTRAINT periodic_runs_check CHECK (((outcome IS NULL) = (finished_at IS NULL))),
+    CONSTRAINT periodic_runs_check1 CHECK (((COALESCE(outcome, ''::text) = 'missed'::text) OR ((worker_id IS NOT NULL) AND (started_at IS NOT NULL) AND (expires_at IS NOT NULL)))),
+    CONSTRAINT periodic_runs_error_check CHECK ((jsonb_typeof(error) = 'object'::text)),
+    CONSTRAINT periodic_runs_outcome_check CHECK ((outcome = ANY (ARRAY['completed'::text, 'failed'::text, 'timed_out'::text, 'cancelled'::text, 'lost'::text, 'missed'::text])))
+);
+
+--
+-- Name: is_lost(public.periodic_runs, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.is_lost(run public.periodic_runs, moment timestamp with time zone) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+-- Whether nobody will tell any more how a run has ended.
+    SELECT run.outcome IS NULL AND (run.expires_at <= moment OR NOT holds_lease(run.worker_id, moment))
+$$;
+
+--
 -- Name: is_well(text, boolean); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -1373,17 +1404,18 @@ BEGIN
 END $$;
 
 --
--- Name: take_periodic_slots(uuid, text[], integer[]); Type: FUNCTION; Schema: public; Owner: -
+-- Name: take_periodic_slots(uuid, text[], integer[], double precision[]); Type: FUNCTION; Schema: public; Owner: -
 --
 
-CREATE FUNCTION public.take_periodic_slots(worker uuid, names text[], intervals_s integer[]) RETURNS json
+CREATE FUNCTION public.take_periodic_slots(worker uuid, names text[], intervals_s integer[], leases_s double precision[]) RETURNS json
     LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
     AS $$
 -- Gives the worker the slots that have begun and that nobody has taken, one for each task at most, and records those that
 -- went by without anybody: all are counted, the newest hundred have a row. The row of the task is the lock, its last slot
 -- the guard, and this clock the only one that decides; so a slot is taken once, whatever Redis or a worker's clock says.
--- A task whose last run goes on is left alone; a run whose worker has lost its lease is over.
+-- A task whose last run goes on is left alone. A run is over when its worker has lost its lease, or after a lease of its
+-- own, which is longer than it may take.
 DECLARE
     task periodic_tasks;
     taken jsonb := '[]';
@@ -1407,14 +1439,16 @@ BEGIN
         step := make_interval(secs => task.interval_s);
         UPDATE periodic_runs AS r
            SET outcome = 'lost', finished_at = moment,
-               error = '{"code": "lost_worker", "message": "The worker has lost its lease."}'
-         WHERE r.name = task.name AND r.outcome IS NULL AND NOT holds_lease(r.worker_id, moment);
+               error = '{"code": "lost_worker", "message": "Its worker has not told how it ended."}'
+         WHERE r.name = task.name AND r.outcome IS NULL AND is_lost(r, moment);
         CONTINUE WHEN EXISTS (SELECT FROM periodic_runs AS r WHERE r.name = task.name AND r.outcome IS NULL);
         passed := coalesce(greatest(0, ceil(extract(epoch FROM present - task.last_slot) / task.interval_s) - 1), 0);
         INSERT INTO periodic_runs (name, slot, outcome, finished_at)
         SELECT task.name, present - n * step, 'missed', moment FROM generate_series(1, least(passed, 100)) AS n
             ON CONFLICT (name, slot) DO NOTHING;
-        INSERT INTO periodic_runs (name, slot, worker_id, started_at) VALUES (task.name, present, worker, moment)
+        INSERT INTO periodic_runs (name, slot, worker_id, started_at, expires_at)
+        VALUES (task.name, present, worker, moment,
+                moment + leases_s[array_position(names, task.name)] * interval '1 second')
             ON CONFLICT (name, slot) DO NOTHING;
         CONTINUE WHEN NOT FOUND;
         UPDATE periodic_tasks AS t
@@ -1649,25 +1683,6 @@ CREATE TABLE public.metric_series (
     CONSTRAINT metric_series_stride_check CHECK ((stride > 0))
 )
 WITH (fillfactor='70');
-
---
--- Name: periodic_runs; Type: TABLE; Schema: public; Owner: -
---
-
-CREATE TABLE public.periodic_runs (
-    name text NOT NULL,
-    slot timestamp with time zone NOT NULL,
-    worker_id uuid,
-    outcome text,
-    done bigint,
-    error jsonb,
-    started_at timestamp with time zone,
-    finished_at timestamp with time zone,
-    CONSTRAINT periodic_runs_check CHECK (((outcome IS NULL) = (finished_at IS NULL))),
-    CONSTRAINT periodic_runs_check1 CHECK (((COALESCE(outcome, ''::text) = 'missed'::text) OR ((worker_id IS NOT NULL) AND (started_at IS NOT NULL)))),
-    CONSTRAINT periodic_runs_error_check CHECK ((jsonb_typeof(error) = 'object'::text)),
-    CONSTRAINT periodic_runs_outcome_check CHECK ((outcome = ANY (ARRAY['completed'::text, 'failed'::text, 'timed_out'::text, 'cancelled'::text, 'lost'::text, 'missed'::text])))
-);
 
 --
 -- Name: periodic_tasks; Type: TABLE; Schema: public; Owner: -

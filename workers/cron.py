@@ -8,6 +8,7 @@ To add a task, write ``async def it(room: Room) -> int`` (how much there was to 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,9 @@ from workers.room import Room
 
 TICK_SECONDS = frozenset(range(0, 60, 10))
 """When every worker asks what is due: soon enough after each slot begins, by whatever clock."""
+TELL_S = 60.0
+"""How long a worker tries to tell how a run ended; then it is taken for lost."""
+PAUSE_S = 1.0
 KEPT_S = 30 * 86_400.0
 log = structlog.get_logger()
 
@@ -54,9 +58,9 @@ class Clockwork:
 
     async def tick(self, ctx: dict[Any, Any], *_: Any, **__: Any) -> None:  # noqa: ARG002 - as arq calls it
         """Take what is due and begin it; arq calls this."""
-        intervals_s = {name: task.interval_s for name, task in self.tasks.items()}
+        due = {task.name: (task.interval_s, task.timeout_s + TELL_S) for task in self.tasks.values()}
         try:
-            taken = await periodic.take(self.room.pool, self.room.worker, intervals_s)
+            taken = await periodic.take(self.room.pool, self.room.worker, due)
         except Unavailable as error:
             self._outage.note(error)
             return
@@ -85,7 +89,9 @@ class Clockwork:
             async with asyncio.timeout(task.timeout_s) as limit:
                 done = await task.run(self.room)
         except asyncio.CancelledError:
-            await self._finish(taken, SlotOutcome.CANCELLED, error=_error("drained", "The worker was stopped."))
+            await self._finish(
+                taken, SlotOutcome.CANCELLED, error=_error("drained", "The worker was stopped."), tell_s=1
+            )
         except TimeoutError as error:
             over = limit.expired()
             message = f"It took longer than {task.timeout_s:g} s." if over else _words(error)
@@ -97,11 +103,19 @@ class Clockwork:
         else:
             await self._finish(taken, SlotOutcome.COMPLETED, done=done)
 
-    async def _finish(self, taken: TakenSlot, outcome: SlotOutcome, **told: Any) -> None:
-        try:
-            await periodic.finish(self.room.pool, self.room.worker, taken, outcome, **told)
-        except Unavailable as error:  # the slot is then seen as lost when this worker's lease is over
-            log.warning("periodic_outcome_untold", task=taken.name, slot=taken.slot, error=str(error))
+    async def _finish(self, taken: TakenSlot, outcome: SlotOutcome, tell_s: float = TELL_S, **told: Any) -> None:
+        """Tell how it ended, through an outage of Postgres too."""
+        outage = Outage(log, "periodic_outcome_waits_for_postgres")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(tell_s):
+                while True:
+                    try:
+                        await periodic.finish(self.room.pool, self.room.worker, taken, outcome, **told)
+                    except Unavailable as error:
+                        outage.note(error, task=taken.name)
+                        await asyncio.sleep(PAUSE_S)
+                    else:
+                        return
 
 
 def _error(code: str, message: str) -> dict[str, str]:

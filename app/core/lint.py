@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from app.core.decoding import fault_of
-from app.core.plan import plan
+from app.core.plan import FAULTS_MAX, plan, refusal_of
 from app.core.pointer import pointer
 from app.errors import InvalidRequest
 from schemas import limits
@@ -66,6 +66,14 @@ def shape_of(spec: Mapping[str, Any]) -> Shape:
     rest = {"name": "a", **_fitting(shape, given, PipelineSpec, _WHOLE)}
     shape.rest = rest if "stages" in rest else None
     return shape
+
+
+def converted(spec: Mapping[str, Any]) -> PipelineSpec:
+    """A decoded pipeline. Raises InvalidRequest with every misfit of its shape."""
+    try:
+        return msgspec.convert(spec, PipelineSpec)
+    except msgspec.ValidationError as error:
+        raise refusal_of(tuple(shape_of(spec).faults)[:FAULTS_MAX] or (fault_of(str(error)),)) from None
 
 
 def is_within(at: str, place: str) -> bool:

@@ -3,15 +3,12 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-import msgspec
 from msgspec.structs import replace
 
-from app.core.decoding import fault_of
-from app.core.lint import shape_of
-from app.core.plan import FAULTS_MAX, Plan, plan, refusal_of
+from app.core.lint import converted
+from app.core.plan import Plan, plan, refusal_of
 from app.core.template import plan_template
 from app.errors import InvalidRequest
-from schemas.pipeline import PipelineSpec
 from schemas.problem import Fault
 from schemas.schedule import DueSchedule, ScheduleSpec
 from schemas.task import TaskType
@@ -54,9 +51,8 @@ def _plan_own(
     if schedule.priority is not None:
         spec["priority"] = schedule.priority
     try:
-        return plan(msgspec.convert(spec, PipelineSpec), task_types, stages_max=stages_max)
-    except msgspec.ValidationError as error:
-        faults = tuple(shape_of(spec).faults)[:FAULTS_MAX] or (fault_of(str(error)),)
+        return plan(converted(spec), task_types, stages_max=stages_max)
     except InvalidRequest as refusal:
-        faults = refusal.faults
-    raise refusal_of(tuple(replace(fault, pointer=f"/pipeline{fault.pointer or ''}") for fault in faults))
+        raise refusal_of(
+            tuple(replace(fault, pointer=f"/pipeline{fault.pointer or ''}") for fault in refusal.faults)
+        ) from None

@@ -7,11 +7,15 @@ no templating inside strings, and what a param holds is not looked through again
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import msgspec
 from msgspec import UNSET, Struct, field
 
 from app.core import shapes
 from app.core.pointer import pointer
 from app.core.references import is_index
+from app.errors import InvalidRequest
+from schemas.limits import BODY_BYTES_MAX
+from schemas.problem import Fault
 
 PREFIX = "params."
 
@@ -21,12 +25,26 @@ class Filled(Struct):
 
     value: Any
     origins: dict[str, str] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+    room: int = BODY_BYTES_MAX
+
+    def take(self, origin: str, found: Any) -> None:
+        """A param takes a place: small params in many places must not make what no body could say."""
+        if origin not in self.sizes:
+            self.sizes[origin] = 0 if found is UNSET else len(msgspec.json.encode(found))
+        self.room -= self.sizes[origin]
+        if self.room < 0:
+            detail = f"the params would take more than {BODY_BYTES_MAX:,} bytes in all of their places"
+            raise InvalidRequest(detail, faults=(Fault("params_too_large", detail, "/params"),))
 
 
 def fill(value: Any, params: Mapping[str, Any]) -> Filled:
-    """Put the params in their places; a key whose param was not given is left out."""
+    """Put the params in their places; a key whose param was not given is left out.
+
+    Raises InvalidRequest when they take more room there together than any body may.
+    """
     filled = Filled(None)
-    filled.value = _filled(value, params, "", filled.origins)
+    filled.value = _filled(value, params, "", filled)
     return filled
 
 
@@ -53,15 +71,17 @@ def with_defaults(params: Mapping[str, Any], schema: shapes.Schema) -> dict[str,
     return found
 
 
-def _filled(value: Any, params: Mapping[str, Any], at: str, origins: dict[str, str]) -> Any:
+def _filled(value: Any, params: Mapping[str, Any], at: str, filled: Filled) -> Any:
     if path := _path(value):
-        origins[at] = pointer("params", *path)
-        return _looked_up(params, path)
+        found, origin = _looked_up(params, path), pointer("params", *path)
+        filled.origins[at] = origin
+        filled.take(origin, found)
+        return found
     if isinstance(value, dict):
-        items = ((key, _filled(item, params, at + pointer(key), origins)) for key, item in value.items())
+        items = ((key, _filled(item, params, at + pointer(key), filled)) for key, item in value.items())
         return {key: item for key, item in items if item is not UNSET}
     if isinstance(value, list):
-        found = (_filled(item, params, at + pointer(index), origins) for index, item in enumerate(value))
+        found = (_filled(item, params, at + pointer(index), filled) for index, item in enumerate(value))
         return [item for item in found if item is not UNSET]
     return value
 

@@ -10,15 +10,13 @@ from msgspec.structs import replace
 
 from app.core import shapes
 from app.core.characters import object_faults, text_faults
-from app.core.decoding import fault_of
-from app.core.lint import is_within, lint, shape_of
+from app.core.lint import converted, is_within, lint
 from app.core.params import schema_faults, schema_problem, storable_faults
 from app.core.plan import FAULTS_MAX, Plan, plan, refusal_of
 from app.core.pointer import pointer
 from app.core.substitution import Filled, asked_for, fill, with_defaults
 from app.core.wording import did_you_mean, quoted
 from app.errors import InvalidRequest
-from schemas.pipeline import PipelineSpec
 from schemas.problem import Fault
 from schemas.queue import Queue, Slot
 from schemas.task import TaskType
@@ -41,7 +39,7 @@ def plan_template(
     spec, uuid = dict(filled.value), filled.value.get("uuid")
     spec.pop("uuid", None)
     try:
-        planned = plan(_converted(spec), task_types, stages_max=stages_max)
+        planned = plan(converted(spec), task_types, stages_max=stages_max)
     except InvalidRequest as refusal:
         faults = tuple(_into_submission(fault, filled.origins, template) for fault in refusal.faults)
         raise refusal_of(faults) from None
@@ -58,6 +56,8 @@ def template_faults(spec: TemplateSpec, task_types: Mapping[str, TaskType]) -> l
         return [Fault("schema_invalid", f"this is no JSON Schema: {problem}", "/params_schema")]
     if spec.params_schema.get("type", "object") != "object":
         return [Fault("schema_invalid", "params are an object", "/params_schema/type")]
+    if any(at == "" for at, _ in asked_for(spec.pipeline)):
+        return [Fault("invalid_value", "a pipeline has a name and stages; params go in their places", "/pipeline")]
     faults += _unknown_params(spec)
     faults += _pipeline_faults(spec, task_types)
     return faults[:FAULTS_MAX]
@@ -112,13 +112,6 @@ def _filled(template: Template, submission: Submission) -> Filled:
         filled.origins |= {pointer("labels", key): pointer("labels", key) for key in submission.labels}
     spec["start"] = submission.start
     return filled
-
-
-def _converted(spec: dict[str, Any]) -> PipelineSpec:
-    try:
-        return msgspec.convert(spec, PipelineSpec)
-    except msgspec.ValidationError as error:
-        raise refusal_of(tuple(shape_of(spec).faults)[:FAULTS_MAX] or (fault_of(str(error)),)) from None
 
 
 def _into_submission(fault: Fault, origins: Mapping[str, str], template: Template) -> Fault:

@@ -13,9 +13,10 @@ from schemas.periodic import PeriodicTask, SlotOutcome, TakenSlot
 SQL = load("periodic")
 
 
-async def take(c: Connection, worker: UUID, intervals_s: Mapping[str, int]) -> list[TakenSlot]:
-    """Take the slots that have begun, of tasks by name, and that nobody else has."""
-    answer = await c.fetchval(SQL["take"], worker, list(intervals_s), list(intervals_s.values()))
+async def take(c: Connection, worker: UUID, tasks: Mapping[str, tuple[int, float]]) -> list[TakenSlot]:
+    """Take the slots that have begun, and that nobody else has, of tasks given as (interval, lease) by name."""
+    intervals_s, leases_s = [interval_s for interval_s, _ in tasks.values()], [lease_s for _, lease_s in tasks.values()]
+    answer = await c.fetchval(SQL["take"], worker, list(tasks), intervals_s, leases_s)
     return msgspec.json.decode(answer, type=list[TakenSlot])
 
 

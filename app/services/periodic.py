@@ -9,10 +9,13 @@ from app.db.pool import Pool, connection
 from schemas.periodic import PeriodicTask, SlotOutcome, TakenSlot
 
 
-async def take(pool: Pool, worker: UUID, intervals_s: Mapping[str, int]) -> list[TakenSlot]:
-    """Take what is due of these tasks, given as intervals by name; they are this worker's to run and to finish."""
+async def take(pool: Pool, worker: UUID, tasks: Mapping[str, tuple[int, float]]) -> list[TakenSlot]:
+    """Take what is due of these tasks; they are this worker's to run, and to finish within their lease.
+
+    ``tasks`` has the interval and the lease of each by name, in seconds.
+    """
     async with connection(pool) as c:
-        return await db.take(c, worker, intervals_s)
+        return await db.take(c, worker, tasks)
 
 
 async def finish(

@@ -90,6 +90,17 @@ def test_a_param_that_was_not_given_leaves_its_key_out_and_a_path_leads_inside()
     assert filled.origins["/a"] == "/params/x/1/k"
 
 
+def test_many_places_cannot_make_much_of_one_param():
+    stages = [{"name": f"s{n}", "task": "noop", "params": {"sleep_s": {"from": "params.pause"}}} for n in range(1_000)]
+    assert refused(a_template({"name": "p", "stages": stages}), params={"pause": 1, "id": "x" * 60_000}) == [
+        ("too_many_stages", "")
+    ]
+    heavy = [{"name": f"s{n}", "task": "noop", "params": {"x": {"from": "params.id"}}} for n in range(20)]
+    assert refused(a_template({"name": "p", "stages": heavy}), params={"pause": 1, "id": "x" * 60_000}) == [
+        ("params_too_large", "/params")
+    ]
+
+
 def test_defaults_fill_in_objects_that_were_given_in_part():
     schema = {"properties": {"o": {"properties": {"a": {"default": 1}, "b": {"default": 2}}}, "p": {"default": 3}}}
     assert with_defaults({"o": {"a": 9}}, schema) == {"o": {"a": 9, "b": 2}, "p": 3}
@@ -139,6 +150,10 @@ def test_a_template_is_checked_as_far_as_it_can_be_without_params():
         ("unknown_stage", "/pipeline/stages/1/depends_on/0"),
         ("unknown_task", "/pipeline/stages/0/task"),
     ]
+
+
+def test_params_go_into_a_pipeline_and_are_none():
+    assert faults({"from": "params.more"}) == [("invalid_value", "/pipeline")]
 
 
 @pytest.mark.parametrize("schema", [{"type": "objekt"}, {"type": "array"}, {"properties": {"a": {"pattern": "["}}}])

@@ -22,7 +22,7 @@ async def worker(pool):
 
 
 async def take(worker, interval_s=3_600):
-    return await periodic.take(worker.pool, worker.id, {TASK: interval_s})
+    return await periodic.take(worker.pool, worker.id, {TASK: (interval_s, 660.0)})
 
 
 async def the_task(pool):
@@ -99,6 +99,14 @@ async def test_a_run_whose_worker_dies_is_lost_and_the_next_slot_runs(pool, work
     await periodic.finish(pool, worker.id, late, SlotOutcome.COMPLETED)  # it was not dead after all
     lost = await pool.fetchrow("SELECT outcome, error FROM periodic_runs WHERE slot = $1", late.slot)
     assert (lost["outcome"], "lost_worker" in lost["error"]) == ("lost", True)
+
+
+async def test_a_run_that_nobody_tells_of_is_over_after_its_lease_though_its_worker_lives(pool, worker):
+    await take(worker)
+    await pool.execute("UPDATE periodic_runs SET slot = slot - interval '1 h', expires_at = clock_timestamp()")
+    await pool.execute(AGAIN, 3_600)
+    assert (await the_task(pool)).last_run.outcome == "lost"
+    assert len(await take(worker)) == 1
 
 
 async def test_a_task_does_not_overtake_itself(pool, worker):

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 
+from app.errors import Unavailable
 from app.queue import JobQueue, open_redis
 from app.services import periodic
 from schemas.queue import Queue
@@ -52,6 +53,24 @@ async def test_one_that_raises_has_failed_with_its_words(room):
 async def test_one_that_takes_too_long_is_given_up(room):
     run = await run_of(room, lambda _: asyncio.sleep(60), timeout_s=0.01)
     assert (run.outcome, run.error["message"]) == ("timed_out", "It took longer than 0.01 s.")
+
+
+async def test_how_it_ended_is_told_when_postgres_is_back(room, monkeypatch):
+    told, finish = [], periodic.finish
+
+    async def away(*arguments, **options):
+        told.append(arguments)
+        if len(told) < 3:
+            raise Unavailable("no Postgres")
+        await finish(*arguments, **options)
+
+    async def it(_):
+        return 1
+
+    monkeypatch.setattr(periodic, "finish", away)
+    monkeypatch.setattr("workers.cron.PAUSE_S", 0.001)
+    assert (await run_of(room, it)).outcome == "completed"
+    assert len(told) == 3
 
 
 async def test_one_whose_worker_leaves_is_cancelled(room):

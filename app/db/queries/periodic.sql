@@ -1,5 +1,5 @@
 -- name: take
-SELECT take_periodic_slots($1, $2, $3)
+SELECT take_periodic_slots($1, $2, $3, $4)
 
 -- name: finish
 -- A run has ended; nothing if it was given up in the meantime.
@@ -17,8 +17,7 @@ SELECT coalesce(json_agg(json_build_object(
            'last_run', (
                SELECT json_build_object(
                           'slot', r.slot, 'worker', w.name, 'done', r.done, 'error', r.error,
-                          'outcome', CASE WHEN r.outcome IS NULL AND NOT holds_lease(r.worker_id, clock_timestamp())
-                                          THEN 'lost' ELSE r.outcome END,
+                          'outcome', CASE WHEN is_lost(r, clock_timestamp()) THEN 'lost' ELSE r.outcome END,
                           'started_at', r.started_at, 'finished_at', r.finished_at,
                           'duration_s', extract(epoch FROM r.finished_at - r.started_at)::double precision)
                  FROM periodic_runs AS r LEFT JOIN workers AS w ON w.id = r.worker_id

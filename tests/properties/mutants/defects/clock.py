@@ -36,7 +36,7 @@ ALL = (
         "periodic_run_is_stuck",
         "a run whose worker has died goes on for ever",
         CLOCK,
-        {"AND r.outcome IS NULL AND NOT holds_lease(r.worker_id, moment)": "AND false"},
+        {"AND r.outcome IS NULL AND is_lost(r, moment)": "AND false"},
         ("test_a_run_whose_worker_dies_is_lost_and_the_next_slot_runs",),
     ),
     Mutant(
