@@ -10,7 +10,20 @@ import uvicorn
 from litestar import Litestar
 from litestar.datastructures import State
 
-from app.api import auth, bulk, docs, events, health, openapi, pipelines, problems, queues, task_types, tasks
+from app.api import (
+    auth,
+    bulk,
+    checkpoints,
+    docs,
+    events,
+    health,
+    openapi,
+    pipelines,
+    problems,
+    queues,
+    task_types,
+    tasks,
+)
 from app.api.observe import observed
 from app.api.query import require_known_query
 from app.api.workers import list_workers
@@ -44,6 +57,7 @@ def create_app(settings: Settings) -> Litestar:
             tasks.router,
             bulk.router,
             queues.router,
+            checkpoints.router,
             list_workers,
             events.stream_all_events,
             task_types.list_task_types,

@@ -19,6 +19,7 @@ from app.api.bulk import BulkAnswer
 from app.api.health import Readiness
 from app.api.problems import MEDIA_TYPE, Problem
 from schemas.bulk import BulkRequest
+from schemas.checkpoint import Checkpoint, CheckpointPage
 from schemas.graph import PipelineGraph
 from schemas.pipeline import DryRun, Pipeline, PipelinePage, PipelinePatch, PipelineProgress, PipelineSpec
 from schemas.queue import QueuePage, QueueStatus
@@ -45,6 +46,8 @@ STRUCTS = (
     TaskResult,
     TaskTypePage,
     SeriesPage,
+    Checkpoint,
+    CheckpointPage,
     StatsOverview,
     QueueStatus,
     QueuePage,

@@ -10,6 +10,7 @@ are repeated when their answer is lost; the streams reconnect where they were cu
 
 from typing import Any, Self
 
+from app.client.checkpoints import Checkpoints
 from app.client.errors import ApiError, Unreachable
 from app.client.http import Http
 from app.client.pipelines import Pipelines
@@ -31,6 +32,7 @@ class Client:
         self.pipelines = Pipelines(self._http)
         self.tasks = Tasks(self._http, self.pipelines)
         self.queues = Queues(self._http)
+        self.checkpoints = Checkpoints(self._http)
 
     async def __aenter__(self) -> Self:
         return self

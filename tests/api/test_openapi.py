@@ -16,6 +16,7 @@ from app.asgi import create_app
 from app.core.plan import plan
 from app.core.single import plan_task
 from schemas.bulk import BulkRequest
+from schemas.checkpoint import Checkpoint, CheckpointPage
 from schemas.graph import PipelineGraph
 from schemas.pipeline import Pipeline, PipelinePage, PipelinePatch, PipelineProgress, PipelineSpec
 from schemas.queue import QueuePage, QueueStatus
@@ -53,6 +54,9 @@ DECODED = {
     "listTaskMetrics": SeriesPage,
     "getPipelineGraph": PipelineGraph,
     "getStatsOverview": StatsOverview,
+    "listCheckpoints": CheckpointPage,
+    "pinCheckpoint": Checkpoint,
+    "unpinCheckpoint": Checkpoint,
     "listQueues": QueuePage,
     "pauseQueue": QueueStatus,
     "resumeQueue": QueueStatus,

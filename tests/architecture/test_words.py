@@ -8,7 +8,15 @@ import pytest
 from app.db.pool import Pool
 from schemas.event import EventType
 from schemas.queue import Queue, Slot
-from schemas.states import PIPELINE_TERMINAL, STAGE_TERMINAL, Outcome, PipelineStatus, StageStatus, TriggerRule
+from schemas.states import (
+    PIPELINE_TERMINAL,
+    STAGE_TERMINAL,
+    CheckpointState,
+    Outcome,
+    PipelineStatus,
+    StageStatus,
+    TriggerRule,
+)
 from schemas.worker import WorkerState
 
 CHECKS = """
@@ -33,6 +41,7 @@ async def checks(pool: Pool):
         ("stages", "slot", Slot),
         ("stages", "trigger_rule", TriggerRule),
         ("attempts", "outcome", Outcome),
+        ("checkpoints", "state", CheckpointState),
         ("events", "type", EventType),
         ("workers", "state", WorkerState),
     ],

@@ -4,11 +4,13 @@ The lists that clients ask for have tests of their own, ``test_selection.py`` an
 """
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
 import pytest
 
+from app.db import checkpoints as db_checkpoints
 from app.db import queries
 from app.db import stages as db_stages
 from app.services import checkpoints, events, graph, idempotency, pipelines, queues, stages, task_control, workers
@@ -16,6 +18,7 @@ from schemas.checkpoint import CheckpointReport
 from schemas.idempotency import IdempotencyKey
 from schemas.queue import Queue
 from schemas.stage import Progress
+from schemas.states import CheckpointState
 from tests.support.database import database
 from tests.support.history import GROWING, Present, fill, the_present
 from tests.support.pipelines import DIAMOND, a_plan
@@ -115,10 +118,38 @@ STATEMENTS: dict[str, Callable[[Present], Awaitable[object]]] = {
         now.pool, [CheckpointReport(now.claim.stage, now.claim.lease_token, 1, "x", {}, 1)]
     ),
     "checkpoints.of_pipeline": lambda now: checkpoints.of_pipeline(now.pool, now.running.uuid),
-    "checkpoints.mark": lambda now: checkpoints.mark(now.pool, [1], "deleting"),
+    "checkpoints.condemn": lambda now: checkpoints.condemn(
+        now.pool, now.claim.stage, now.claim.lease_token, "x", "torn"
+    ),
+    "checkpoints.resume_point": lambda now: checkpoints.resume_point(now.pool, now.claim.stage, now.claim.lease_token),
+    "checkpoints.mark_deleting": lambda now: db_checkpoints.mark_deleting(now.pool.c, [1]),
+    "checkpoints.mark_deleted": lambda now: db_checkpoints.mark_deleted(now.pool.c, [1]),
+    "checkpoints.mark_kept": lambda now: db_checkpoints.mark_kept(now.pool.c, [1], "best"),
+    "checkpoints.other_rules": lambda now: db_checkpoints.other_rules(now.pool.c, "best"),
+    "checkpoints.to_judge": lambda now: db_checkpoints.to_judge(now.pool.c, "", datetime.now(UTC), 0, 50),
+    "checkpoints.half_deleted": lambda now: db_checkpoints.half_deleted(now.pool.c, 1_000),
+    "checkpoints.pin": lambda now: checkpoints.pin(now.pool, 1),
+    "checkpoints.page_of_pipeline": lambda now: checkpoints.list_page(now.pool, pipeline=now.running.uuid),
+    "checkpoints.page_of_all": lambda now: checkpoints.list_page(now.pool, limit=30),
+    "checkpoints.page_of_all, a rare state": lambda now: checkpoints.list_page(
+        now.pool, states=[CheckpointState.INVALID]
+    ),
+    "checkpoints.place_of_task": lambda now: checkpoints.list_page(now.pool, task_id=now.claim.stage),
     "queues.pause": lambda now: queues.resume(now.pool, Queue.DEFAULT),
 }
-ELSEWHERE = {"selection", "tasks", "series", "stats", "events.news", "queues.depths", "workers.recent", "workers.fleet"}
+ELSEWHERE = {
+    "checkpoints.get",
+    "checkpoints.item",
+    "checkpoints.stage_names",
+    "selection",
+    "tasks",
+    "series",
+    "stats",
+    "events.news",
+    "queues.depths",
+    "workers.recent",
+    "workers.fleet",
+}
 """What other tests put before a long history: those of the lists, and of the streams."""
 WITHOUT_HISTORY = {"server", "workers", "queues.paused", "stages.now"}
 """What asks tables that do not grow with history, or none."""

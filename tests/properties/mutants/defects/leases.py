@@ -238,7 +238,7 @@ REPORTS = (
         "pins_do_not_hold",
         "a pinned checkpoint is marked for deletion",
         CHECKPOINTS,
-        {" AND ($2 <> 'deleting' OR NOT pinned)": ""},
+        {"   AND NOT c.pinned AND c.state <> 'deleted'\n": "   AND c.state <> 'deleted'\n"},
         ("test_a_pinned_checkpoint_is_never_marked_for_deletion",),
     ),
 )
