@@ -28,11 +28,14 @@ def steps_below(root: Path, path: Path) -> tuple[str, ...]:
     if not path.is_absolute() or path.name in {"", ".", ".."}:
         raise OutsideRoot(f"{path} is no absolute path of something")
     try:
-        return (path.parent.resolve() / path.name).relative_to(root.resolve()).parts
+        steps = (path.parent.resolve() / path.name).relative_to(root.resolve()).parts
     except ValueError:
         raise OutsideRoot(f"{path} lies outside {root}") from None
     except (OSError, RuntimeError) as error:  # a loop of links, a name that is too long
         raise OutsideRoot(f"{path} cannot be followed: {error}") from error
+    if not steps:
+        raise OutsideRoot(f"{path} is {root} itself")
+    return steps
 
 
 def remove(root: Path, steps: tuple[str, ...], mark: str) -> None:
