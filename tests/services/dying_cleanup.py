@@ -1,4 +1,4 @@
-"""Cleans up checkpoints and dies: ``dying_cleanup.py URL DATA_DIR PIPELINE``, reads after how many lines to die each time.
+"""Cleans up checkpoints and dies: ``dying_cleanup.py URL DATA_DIR PIPELINE`` reads after how many lines, line by line.
 
 It prints "killed", or "done" when the clean-up had fewer lines than that. Only lines that matter count: those of the
 clean-up and of the removal of files, each on its first two visits.
