@@ -12,6 +12,7 @@ import structlog
 from msgspec import Meta, Struct, field
 from msgspec.structs import replace
 
+from app.core.pace import Pace
 from app.db.pool import BAD_DATA
 from app.errors import Unavailable
 from app.log import Outage
@@ -63,7 +64,8 @@ class Reporter:
         self.claim = attempt.claim
         self.live = live
         self._began = time.monotonic()
-        self._progress: float | None = None
+        self._progress: Progress | None = None
+        self._pace = Pace()
         self._series = SeriesBuffer()
         self._checkpoints: dict[str, CheckpointReport] = {}
         self._flusher: asyncio.Task[None] | None = None
@@ -95,11 +97,22 @@ class Reporter:
 
     def _take_progress(self, line: ProgressLine) -> None:
         share = line.step / line.total if line.total > 0 else math.nan
-        if not math.isfinite(share):
+        if not (math.isfinite(share) and math.isfinite(line.total)):
             raise ValueError("progress is not a share of a whole")
-        self._progress = min(1.0, max(0.0, share))
+        progress = min(1.0, max(0.0, share))
+        self._pace.take(line.step, line.total, time.monotonic())
+        eta_s = self._pace.eta_s if line.eta_s is None or not line.eta_s >= 0 else line.eta_s
+        self._progress = Progress(
+            self.claim.stage,
+            self.claim.lease_token,
+            progress,
+            step=line.step,
+            total=line.total,
+            steps_per_s=self._pace.steps_per_s,
+            eta_s=eta_s if is_number(eta_s) else None,
+        )
         shown = {"step": line.step, "total": line.total, "epoch": line.epoch, "eta_s": line.eta_s}
-        self.live.put(self.claim, LiveType.STAGE_PROGRESS, {"progress": self._progress, **shown})
+        self.live.put(self.claim, LiveType.STAGE_PROGRESS, {"progress": progress, **shown})
 
     def _take_checkpoint(self, line: CheckpointLine) -> None:
         found, state = numbers(line.metrics), CheckpointState(line.state)
@@ -152,9 +165,7 @@ class Reporter:
                     del self._checkpoints[path]
             if self._progress is not None:
                 progress, self._progress = self._progress, None
-                await stages.report_progress(
-                    self.room.pool, [Progress(self.claim.stage, self.claim.lease_token, progress)]
-                )
+                await stages.report_progress(self.room.pool, [progress])
                 self._outage.end()
         except Unavailable as error:
             self._outage.note(error)

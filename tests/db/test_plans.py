@@ -13,7 +13,7 @@ import pytest
 from app.db import checkpoints as db_checkpoints
 from app.db import queries
 from app.db import stages as db_stages
-from app.services import checkpoints, events, graph, idempotency, pipelines, queues, stages, task_control, workers
+from app.services import checkpoints, events, graph, idempotency, pace, pipelines, queues, stages, task_control, workers
 from schemas.checkpoint import CheckpointReport
 from schemas.idempotency import IdempotencyKey
 from schemas.queue import Queue
@@ -95,7 +95,7 @@ STATEMENTS: dict[str, Callable[[Present], Awaitable[object]]] = {
     "stages.complete": lambda now: now.worker.report(ending(now.claim)),
     "stages.release": lambda now: stages.release(now.pool, [now.completed.id, now.running.id]),
     "stages.report_progress": lambda now: stages.report_progress(
-        now.pool, [Progress(now.claim.stage, now.claim.lease_token, 0.5)]
+        now.pool, [Progress(now.claim.stage, now.claim.lease_token, 0.5, 5, 10)]
     ),
     "stages.results": lambda now: db_stages.results(now.pool.c, now.completed.uuid, ["a", "b"]),
     "stages.releasable": lambda now: stages.releasable(now.pool, 1_000),
@@ -135,6 +135,7 @@ STATEMENTS: dict[str, Callable[[Present], Awaitable[object]]] = {
         now.pool, states=[CheckpointState.INVALID]
     ),
     "checkpoints.place_of_task": lambda now: checkpoints.list_page(now.pool, task_id=now.claim.stage),
+    "pace.update": lambda now: pace.update_job_metrics(now.pool),
     "queues.pause": lambda now: queues.resume(now.pool, Queue.DEFAULT),
 }
 ELSEWHERE = {
@@ -151,7 +152,7 @@ ELSEWHERE = {
     "workers.fleet",
 }
 """What other tests put before a long history: those of the lists, and of the streams."""
-WITHOUT_HISTORY = {"server", "workers", "queues.paused", "stages.now"}
+WITHOUT_HISTORY = {"server", "pace.totals", "workers", "queues.paused", "stages.now"}
 """What asks tables that do not grow with history, or none."""
 
 

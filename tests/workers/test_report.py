@@ -29,6 +29,7 @@ NONSENSE = [
     {"type": "progress", "step": 10**400, "total": 1},
     {"type": "progress", "step": 1, "total": 0},
     {"type": "progress", "step": "1", "total": 2},
+    {"type": "progress", "step": 1, "total": 1e400},
     {"type": "checkpoint", "path": 5},
     {"type": "checkpoint", "path": "x", "step": 10**400},
 ]
