@@ -46,3 +46,9 @@ CREATE TABLE running_totals (
     eta_s        double precision,                          -- the longest
     updated_at   timestamptz NOT NULL
 );
+
+CREATE FUNCTION time_to_go(eta_s double precision, reported_at timestamptz) RETURNS double precision LANGUAGE sql STABLE AS $$
+-- What is left now of a time to go that was reported then; null if none was.
+    SELECT CASE WHEN eta_s IS NOT NULL
+                THEN greatest(0, eta_s - extract(epoch FROM clock_timestamp() - reported_at)) END
+$$;

@@ -1217,6 +1217,18 @@ BEGIN
 END $$;
 
 --
+-- Name: time_to_go(double precision, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.time_to_go(eta_s double precision, reported_at timestamp with time zone) RETURNS double precision
+    LANGUAGE sql STABLE
+    AS $$
+-- What is left now of a time to go that was reported then; null if none was.
+    SELECT CASE WHEN eta_s IS NOT NULL
+                THEN greatest(0, eta_s - extract(epoch FROM clock_timestamp() - reported_at)) END
+$$;
+
+--
 -- Name: to_dispatch(public.queued_stage[], timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
 --
 

@@ -71,6 +71,9 @@ class ProgressServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request and hang up; nothing that a stage sends may disturb its worker."""
+        if self._connections >= CONNECTIONS_MAX:
+            writer.close()
+            return
         self._connections += 1
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
@@ -85,8 +88,6 @@ class ProgressServer:
             writer.close()
 
     async def _status(self, reader: asyncio.StreamReader) -> HTTPStatus:
-        if self._connections > CONNECTIONS_MAX:
-            return HTTPStatus.SERVICE_UNAVAILABLE
         try:
             head = await _read_head(reader)
             listener = self._listener(head)

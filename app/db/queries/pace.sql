@@ -3,7 +3,7 @@
 -- its reports, each a minute apart at least, is silent: it stands still, for all that is known.
 WITH running AS MATERIALIZED (
     SELECT s.pipeline_id, s.position, s.task, p.attempt IS NOT NULL AS reports, p.steps_per_s,
-           greatest(0, p.eta_s - extract(epoch FROM clock_timestamp() - p.reported_at)) AS eta_s,
+           time_to_go(p.eta_s, p.reported_at) AS eta_s,
            coalesce(p.reported_at < clock_timestamp() - 3 * greatest(p.interval_s, 60) * interval '1 second',
                     false) AS silent
       FROM stages AS s

@@ -58,7 +58,7 @@ SELECT p.status AS pipeline_status, d.awaited, json_build_object({item},
            'retry_delay_max', s.retry_delay_max_s, 'timeout', s.timeout_s, 'queue_timeout', s.queue_timeout_s,
            'total_timeout', s.total_timeout_s, 'retry_at', s.retry_at, 'attempts', a.attempts,
            'step', g.step, 'total', g.total, 'steps_per_s', g.steps_per_s, 'reported_at', g.reported_at,
-           'eta_s', greatest(0, g.eta_s - extract(epoch FROM clock_timestamp() - g.reported_at)),
+           'eta_s', time_to_go(g.eta_s, g.reported_at),
            'loss', l.last_value) AS item
   FROM stages AS s
   {around}
