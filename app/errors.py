@@ -2,15 +2,7 @@
 
 from typing import Any, ClassVar
 
-from msgspec import Struct
-
-
-class Fault(Struct, frozen=True, omit_defaults=True):
-    """One thing wrong with a request; ``pointer`` is the JSON Pointer (RFC 6901) to it in the body."""
-
-    code: str
-    detail: str
-    pointer: str | None = None
+from schemas.problem import Fault
 
 
 class HeadwayError(Exception):

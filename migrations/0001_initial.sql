@@ -177,6 +177,7 @@ CREATE TABLE workers (
     name              text NOT NULL,
     version           text NOT NULL,
     queues            text[] NOT NULL,
+    tasks             text[] NOT NULL,
     process_slots     integer NOT NULL,
     inline_slots      integer NOT NULL,
     state             text NOT NULL DEFAULT 'live' CHECK (state IN ('live', 'draining', 'stopped', 'lost')),
@@ -318,9 +319,16 @@ CREATE FUNCTION paused_queues() RETURNS text[] LANGUAGE sql STABLE AS $$
     SELECT coalesce(array_agg(name), '{}') FROM queues WHERE paused_at IS NOT NULL
 $$;
 
-CREATE FUNCTION why_held_back(status text, queue text) RETURNS text LANGUAGE sql STABLE AS $$
--- The words for a queued stage whose queue is paused.
-    SELECT CASE WHEN status = 'queued' AND queue = ANY (paused_queues()) THEN format('the queue %s is paused', queue) END
+CREATE FUNCTION why_held_back(status text, queue text, task text) RETURNS text LANGUAGE sql STABLE AS $$
+-- The words for a queued stage that no free slot would help: its queue is paused, or nobody serves it or knows its task.
+    SELECT CASE
+        WHEN status <> 'queued' THEN NULL
+        WHEN queue = ANY (paused_queues()) THEN format('the queue %s is paused', queue)
+        WHEN NOT EXISTS (SELECT FROM workers AS w WHERE w.state = 'live' AND w.lease_expires_at > now()
+                            AND queue = ANY (w.queues)) THEN format('no live worker serves the queue %s', queue)
+        WHEN NOT EXISTS (SELECT FROM workers AS w WHERE w.state = 'live' AND w.lease_expires_at > now()
+                            AND queue = ANY (w.queues) AND task = ANY (w.tasks))
+        THEN format('no live worker of the queue %s knows the task %s', queue, task) END
 $$;
 
 CREATE FUNCTION give_up_at(queued_at timestamptz, queue_timeout_s double precision, expires_at timestamptz)

@@ -1279,14 +1279,21 @@ BEGIN
 END $_$;
 
 --
--- Name: why_held_back(text, text); Type: FUNCTION; Schema: public; Owner: -
+-- Name: why_held_back(text, text, text); Type: FUNCTION; Schema: public; Owner: -
 --
 
-CREATE FUNCTION public.why_held_back(status text, queue text) RETURNS text
+CREATE FUNCTION public.why_held_back(status text, queue text, task text) RETURNS text
     LANGUAGE sql STABLE
     AS $$
--- The words for a queued stage whose queue is paused.
-    SELECT CASE WHEN status = 'queued' AND queue = ANY (paused_queues()) THEN format('the queue %s is paused', queue) END
+-- The words for a queued stage that no free slot would help: its queue is paused, or nobody serves it or knows its task.
+    SELECT CASE
+        WHEN status <> 'queued' THEN NULL
+        WHEN queue = ANY (paused_queues()) THEN format('the queue %s is paused', queue)
+        WHEN NOT EXISTS (SELECT FROM workers AS w WHERE w.state = 'live' AND w.lease_expires_at > now()
+                            AND queue = ANY (w.queues)) THEN format('no live worker serves the queue %s', queue)
+        WHEN NOT EXISTS (SELECT FROM workers AS w WHERE w.state = 'live' AND w.lease_expires_at > now()
+                            AND queue = ANY (w.queues) AND task = ANY (w.tasks))
+        THEN format('no live worker of the queue %s knows the task %s', queue, task) END
 $$;
 
 --
@@ -1713,6 +1720,7 @@ CREATE TABLE public.workers (
     name text NOT NULL,
     version text NOT NULL,
     queues text[] NOT NULL,
+    tasks text[] NOT NULL,
     process_slots integer NOT NULL,
     inline_slots integer NOT NULL,
     state text DEFAULT 'live'::text NOT NULL,

@@ -1,6 +1,7 @@
 """Pipelines by the many: which ones a filter means, and the body of an action on all of them."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
@@ -8,12 +9,21 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from schemas import limits
 from schemas.pipeline import LabelText, PipelineName
+from schemas.problem import Problem
 from schemas.states import PipelineStatus
 
 Statuses = Annotated[list[PipelineStatus], Meta(min_length=1, max_length=len(PipelineStatus))]
 SomeLabels = Annotated[dict[LabelText, LabelText], Meta(min_length=1, max_length=limits.LABELS_MAX)]
 Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339, with a time zone")]
 Uuids = Annotated[list[UUID], Meta(min_length=1, max_length=limits.BULK_MAX)]
+
+
+class BulkVerb(StrEnum):
+    """What can be done to many pipelines in one call."""
+
+    CANCEL = "cancel"
+    RETRY = "retry"
+    DELETE = "delete"
 
 
 class PipelineFilter(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -39,3 +49,24 @@ class BulkRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     filter: PipelineFilter = field(default_factory=PipelineFilter)
     all: bool = False
     cursor: Annotated[str, Meta(max_length=limits.CURSOR_MAX)] | UnsetType = UNSET
+
+
+class BulkItem(Struct, kw_only=True, omit_defaults=True):
+    """What became of one pipeline: its ``status`` now, unless it is gone, and the ``problem`` if it was refused."""
+
+    uuid: UUID
+    ok: bool
+    status: PipelineStatus | None = None
+    problem: Problem | None = None
+
+
+class BulkAnswer(Struct, kw_only=True):
+    """How many matched, at most 1,000 a call, and what became of each.
+
+    When there may be ``more``, the same request with ``next_cursor`` as its ``cursor`` goes on behind these.
+    """
+
+    matched: int
+    more: bool
+    next_cursor: str | None
+    items: list[BulkItem]

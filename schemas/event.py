@@ -49,6 +49,13 @@ class Event(Struct, kw_only=True):
     data: dict[str, Any]
 
 
+class SeenEvent(Struct):
+    """An event of the stream of all pipelines, and the cursor to go on behind it."""
+
+    cursor: str
+    event: Event
+
+
 class Traits(Struct, frozen=True):
     """What a stream may be filtered by: the state of an event's pipeline after the event, and its present labels."""
 

@@ -298,6 +298,7 @@ async def _serve(room: Room, waiting: JobQueue, queues: Sequence[Queue]) -> int:
         name=workers.name_of(os.getpid()),
         version=__version__,
         queues=queues,
+        tasks=sorted(room.tasks),
         slots=(settings.worker_concurrency, settings.worker_inline_concurrency),
         lease_timeout_s=settings.lease_timeout_s,
     )

@@ -11,8 +11,9 @@ from msgspec import Struct
 
 from app.api.problems import UnsupportedMediaType
 from app.core.decoding import fault_of
-from app.errors import Fault, InvalidRequest, MalformedRequest
+from app.errors import InvalidRequest, MalformedRequest
 from schemas import limits
+from schemas.problem import Fault
 
 TIMEOUT_S = 30
 T = TypeVar("T", bound=Struct)

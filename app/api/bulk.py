@@ -8,18 +8,18 @@ from uuid import UUID
 import structlog
 from litestar import Request, Router, post
 from litestar.params import FromQuery
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 
 from app.api.body import read_json
 from app.api.dispatch import after_commit, after_delete
-from app.api.problems import Problem, problem_of
+from app.api.problems import problem_of
 from app.api.request_id import request_id
 from app.api.state import ApiState
-from app.core.bulk import FITTING, BulkVerb, meant
+from app.core.bulk import FITTING, meant
 from app.errors import Conflict, HeadwayError, NotFound
 from app.services import bulk
 from app.services.bulk import Done
-from schemas.bulk import BulkRequest
+from schemas.bulk import BulkAnswer, BulkItem, BulkRequest, BulkVerb
 from schemas.stage import Transition
 from schemas.states import PipelineStatus
 
@@ -30,27 +30,6 @@ TIME_MAX_S = 20.0
 log = structlog.get_logger("headway.api")
 
 Asked = Request[Any, Any, Any]
-
-
-class BulkItem(Struct, kw_only=True, omit_defaults=True):
-    """What became of one pipeline: its ``status`` now, unless it is gone, and the ``problem`` if it was refused."""
-
-    uuid: UUID
-    ok: bool
-    status: PipelineStatus | None = None
-    problem: Problem | None = None
-
-
-class BulkAnswer(Struct, kw_only=True):
-    """How many matched, at most 1,000 a call, and what became of each.
-
-    When there may be ``more``, the same request with ``next_cursor`` as its ``cursor`` goes on behind these.
-    """
-
-    matched: int
-    more: bool
-    next_cursor: str | None
-    items: list[BulkItem]
 
 
 @post("/cancel", operation_id="cancelPipelines", summary="Cancel many pipelines", status_code=200)

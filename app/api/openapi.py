@@ -15,13 +15,13 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from app import __version__
 from app.api import examples
-from app.api.bulk import BulkAnswer
 from app.api.health import Readiness
-from app.api.problems import MEDIA_TYPE, Problem
-from schemas.bulk import BulkRequest
+from app.api.problems import MEDIA_TYPE
+from schemas.bulk import BulkAnswer, BulkRequest
 from schemas.checkpoint import Checkpoint, CheckpointPage
 from schemas.graph import PipelineGraph
 from schemas.pipeline import DryRun, Pipeline, PipelinePage, PipelinePatch, PipelineProgress, PipelineSpec
+from schemas.problem import Problem
 from schemas.queue import QueuePage, QueueStatus
 from schemas.series import SeriesPage
 from schemas.stats import StatsOverview

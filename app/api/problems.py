@@ -7,12 +7,10 @@ import structlog
 from litestar import Request, Response, get
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.params import FromPath
-from msgspec import Struct
 
 from app.api.request_id import request_id
 from app.errors import (
     Conflict,
-    Fault,
     Gone,
     HeadwayError,
     InvalidRequest,
@@ -25,6 +23,7 @@ from app.errors import (
     Unauthorized,
     Unavailable,
 )
+from schemas.problem import Fault, Problem
 
 log = structlog.get_logger("headway.api")
 
@@ -81,19 +80,6 @@ DETAILS = {
     500: "Something broke on our side; the log has the details under this request_id.",
 }
 HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": str(RETRY_AFTER_S)}}
-
-
-class Problem(Struct, kw_only=True, omit_defaults=True):
-    """What went wrong. ``errors`` names each fault, with a JSON Pointer into the body where that applies."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    instance: str
-    code: str
-    request_id: str
-    errors: list[Fault] = []
 
 
 def problem_response(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

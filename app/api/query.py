@@ -12,7 +12,8 @@ from litestar.handlers.base import BaseRouteHandler
 from litestar.params import QueryParameter
 
 from app.core.wording import quoted
-from app.errors import Fault, InvalidRequest, MalformedRequest
+from app.errors import InvalidRequest, MalformedRequest
+from schemas.problem import Fault
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 

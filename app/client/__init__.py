@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from app.client.checkpoints import Checkpoints
 from app.client.errors import ApiError, Unreachable
+from app.client.events import Events
 from app.client.http import Http
 from app.client.pipelines import Pipelines
 from app.client.queues import Queues
@@ -33,6 +34,7 @@ class Client:
         self.tasks = Tasks(self._http, self.pipelines)
         self.queues = Queues(self._http)
         self.checkpoints = Checkpoints(self._http)
+        self.events = Events(self._http)
 
     async def __aenter__(self) -> Self:
         return self

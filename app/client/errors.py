@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from app.errors import Fault, HeadwayError
+from app.errors import HeadwayError
+from schemas.problem import Fault
 
 
 class ApiError(HeadwayError):

@@ -10,6 +10,7 @@ import msgspec
 
 from app.client.http import Http
 from app.client.stream import follow
+from schemas.bulk import BulkAnswer, BulkRequest, BulkVerb
 from schemas.event import Event
 from schemas.graph import PipelineGraph
 from schemas.limits import PAGE_DEFAULT
@@ -95,6 +96,10 @@ class Pipelines:
     async def resume(self, uuid: UUID) -> Pipeline:
         """Start what has waited since the pause; ApiError 409 unless it is paused."""
         return await self._verb(uuid, "resume")
+
+    async def act(self, verb: BulkVerb, request: BulkRequest, *, dry_run: bool = False) -> BulkAnswer:
+        """Cancel, retry or delete all that ``request`` means, up to 1,000 a call; ``dry_run`` only says which."""
+        return await self._http.send("POST", f"{PATH}/actions/{verb}", BulkAnswer, request, dry_run=dry_run)
 
     async def delete(self, uuid: UUID) -> None:
         """Remove it with its artifacts; ApiError 409 while it is under way."""

@@ -38,8 +38,8 @@ async def follow(
                     failures = 0
                     if message.event == "end":
                         return
+                    after = message.id or after  # which may come without an event
                     if message.data:
-                        after = message.id or after
                         yield message
         except httpx2.SSEError as error:
             raise Unreachable(f"{http.url} answers with something that is no event stream: {error}") from None

@@ -68,6 +68,11 @@ def tell_more(cursor: str | None) -> None:
         exits.say(f"There are more: --cursor {cursor}", exits.COMPLETED)
 
 
+def labels_in(texts: Sequence[str]) -> dict[str, str]:
+    """Read labels, written ``key=value`` or ``key:value``; raises as ``assignments``."""
+    return assignments([text if "=" in text else text.replace(":", "=", 1) for text in texts])
+
+
 def assignments(texts: Sequence[str]) -> dict[str, str]:
     """Read ``key=value`` options.
 

@@ -2,6 +2,7 @@
 
 from app.commands.terminal import clean, is_wide, one_line, print_line, print_table
 from app.commands.wording import age, brief, message_of, took
+from schemas.graph import PipelineGraph
 from schemas.pipeline import Pipeline, PipelinePage
 from schemas.series import SeriesPage
 from schemas.stage import Stage
@@ -44,6 +45,18 @@ def draw_logs(pipeline: Pipeline) -> None:
         if stage.status is StageStatus.FAILED and stage.error and (log := str(stage.error.get("log_tail") or "")):
             lines = log.rstrip().splitlines()[-LOG_LINES:]
             print_line("\n".join([f"the end of the log of {stage.name}:", *(f"  {line}" for line in lines)]))
+
+
+def draw_graph(graph: PipelineGraph) -> None:
+    """A line for each stage, level by level, with what it waits for."""
+    needs: dict[str, list[str]] = {}
+    for edge in graph.edges:
+        needs.setdefault(edge.target, []).append(edge.source)
+    rows = [
+        (each.level, each.name, each.status, ", ".join(needs.get(each.name, [])))
+        for each in sorted(graph.nodes, key=lambda node: node.level)
+    ]
+    print_table("level, stage, status, waits for", rows, flexible="stage, waits for")
 
 
 def draw_tasks(page: TaskPage) -> None:

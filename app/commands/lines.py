@@ -24,7 +24,7 @@ class Lines:
         if event.id is not None:
             # A report may come after the end of its stage, and is no news then.
             self._quarters[event.subject] = 0 if event.type == EventType.STAGE_STARTED else _NO_MORE
-            return _change(event)
+            return told(event)
         if event.type == LiveType.STAGE_METRICS:
             self._metrics[event.subject] = metrics_text(event.data)
         elif event.type == LiveType.STAGE_PROGRESS:
@@ -39,7 +39,8 @@ class Lines:
         return f"{percent} % {self._metrics.get(event.subject, '')}".rstrip()
 
 
-def _change(event: Event) -> str:
+def told(event: Event) -> str:
+    """A durable event in a few words."""
     attempt = event.data.get("attempt", 1)
     again = f" (attempt {attempt})" if attempt > 1 else ""
     why = f": {message}" if (message := reason(event)) else ""

@@ -13,7 +13,8 @@ from app.commands.positions import Positions
 from app.commands.spec_file import SpecFile, parse, read_text, with_params
 from app.commands.terminal import OutputOption, clean, print_json, print_line
 from app.core.lint import lint as find_faults
-from app.errors import Fault, InvalidRequest
+from app.errors import InvalidRequest
+from schemas.problem import Fault
 from schemas.task import TaskType
 
 

@@ -1,19 +1,26 @@
 """``headway pipelines``: look at pipelines, and the verbs on them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 from cyclopts import App
 
+from app.client import Client
 from app.commands import exits
-from app.commands.calls import assignments, connect, enough, on_each, tell_more
-from app.commands.drawing import draw_pipeline, draw_pipelines
+from app.commands.bulk import Which, on_many
+from app.commands.calls import connect, enough, labels_in, on_each, tell_more
+from app.commands.drawing import draw_graph, draw_pipeline, draw_pipelines
 from app.commands.follow import detachable, watch
-from app.commands.terminal import OutputOption, print_json
-from schemas.pipeline import Pipeline
+from app.commands.terminal import Output, OutputOption, print_json
+from app.errors import InvalidRequest
+from schemas.bulk import BulkVerb
+from schemas.pipeline import Pipeline, PipelinePatch
 from schemas.states import PipelineStatus
 
-pipelines = App(name="pipelines", help="List, show, watch, start, cancel, retry, pause, resume and delete pipelines.")
+pipelines = App(
+    name="pipelines", help="List, show, watch, change, start, cancel, retry, pause, resume and delete pipelines."
+)
 
 
 @pipelines.command(name="ls")
@@ -39,7 +46,7 @@ async def list_pipelines(
         output: "json" prints the page as the API answers it.
 
     """
-    labels = assignments([text if "=" in text else text.replace(":", "=", 1) for text in label])
+    labels = labels_in(label)
     since = created_after and created_after.astimezone()
     async with connect() as client:
         page = await enough(
@@ -75,6 +82,59 @@ async def show(uuid: UUID, /, *, output: OutputOption = "table") -> int:
     return exits.COMPLETED
 
 
+@pipelines.command
+async def graph(uuid: UUID, /, *, output: OutputOption = "table") -> int:
+    """Show who waits for whom, level by level.
+
+    Args:
+        uuid: Which one.
+        output: "json" prints nodes, edges and levels.
+
+    """
+    async with connect() as client:
+        found = await client.pipelines.graph(uuid)
+    if output == "json":
+        print_json(found)
+    else:
+        draw_graph(found)
+    return exits.COMPLETED
+
+
+@pipelines.command(name="set")
+async def change(
+    uuid: UUID,
+    /,
+    *,
+    priority: int | None = None,
+    name: str | None = None,
+    description: str | None = None,
+    label: tuple[str, ...] = (),
+    output: OutputOption = "table",
+) -> int:
+    """Change a pipeline in any state; a new priority counts at once for what is queued.
+
+    Args:
+        uuid: Which one.
+        priority: 1 to 10.
+        name: What it is called.
+        description: What it is for.
+        label: key=value; may be repeated. They replace all that it has.
+        output: "json" prints everything.
+
+    """
+    named = {"priority": priority, "name": name, "description": description, "labels": labels_in(label) or None}
+    patch = PipelinePatch(**{field: value for field, value in named.items() if value is not None})  # type: ignore[arg-type]
+    if patch == PipelinePatch():
+        raise InvalidRequest("Say what to change: --priority, --name, --description or --label.")
+    async with connect() as client:
+        changed = await client.pipelines.patch(uuid, patch)
+    if output == "json":
+        print_json(changed)
+    else:
+        draw_pipeline(changed)
+    return exits.COMPLETED
+
+
 @pipelines.command(name="watch")
 async def watch_pipeline(uuid: UUID, /, *, timeout: float | None = None, output: OutputOption = "table") -> int:  # noqa: ASYNC109 - an option
     """Show a pipeline until it has ended; the exit code is 0 completed, 1 failed, 3 cancelled.
@@ -98,16 +158,20 @@ async def start(*uuids: UUID, output: OutputOption = "table") -> int:
 
 
 @pipelines.command
-async def cancel(*uuids: UUID, output: OutputOption = "table") -> int:
+async def cancel(*uuids: UUID, which: Which | None = None, output: OutputOption = "table") -> int:
     """Start nothing of them any more, and stop what runs."""
     async with connect() as client:
+        if which:
+            return await _by_filter(client, BulkVerb.CANCEL, which, uuids, output)
         return await on_each(uuids, output, client.pipelines.cancel, _told)
 
 
 @pipelines.command
-async def retry(*uuids: UUID, output: OutputOption = "table") -> int:
+async def retry(*uuids: UUID, which: Which | None = None, output: OutputOption = "table") -> int:
     """Go on where they failed or were cancelled; what has completed is kept."""
     async with connect() as client:
+        if which:
+            return await _by_filter(client, BulkVerb.RETRY, which, uuids, output)
         return await on_each(uuids, output, client.pipelines.retry, _told)
 
 
@@ -126,15 +190,23 @@ async def resume(*uuids: UUID, output: OutputOption = "table") -> int:
 
 
 @pipelines.command(name="rm")
-async def remove(*uuids: UUID, output: OutputOption = "table") -> int:
+async def remove(*uuids: UUID, which: Which | None = None, output: OutputOption = "table") -> int:
     """Delete pipelines that have ended or were never started, their artifacts with them."""
     async with connect() as client:
+        if which:
+            return await _by_filter(client, BulkVerb.DELETE, which, uuids, output)
 
         async def delete(uuid: UUID) -> dict[str, UUID]:
             await client.pipelines.delete(uuid)
             return {"deleted": uuid}
 
         return await on_each(uuids, output, delete, lambda answer: f"{answer['deleted']} deleted")
+
+
+async def _by_filter(client: Client, verb: BulkVerb, which: Which, uuids: Sequence[UUID], output: Output) -> int:
+    if uuids:
+        raise InvalidRequest("Name uuids or filters, not both.")
+    return await on_many(client, verb, which, output)
 
 
 def _told(pipeline: Pipeline) -> str:

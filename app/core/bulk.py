@@ -1,25 +1,16 @@
 """Bulk actions: which pipelines a request means, before anything is looked up."""
 
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
 
 import msgspec
 from msgspec import UNSET
 
 from app.core.pointer import pointer
 from app.core.transitions import PIPELINE_MOVES, PipelineEvent
-from app.errors import Fault, InvalidRequest
-from schemas.bulk import BulkRequest, PipelineFilter
+from app.errors import InvalidRequest
+from schemas.bulk import BulkRequest, BulkVerb, PipelineFilter
+from schemas.problem import Fault
 from schemas.states import PIPELINE_TERMINAL, PipelineStatus
-
-
-class BulkVerb(StrEnum):
-    """What can be done to many pipelines in one call."""
-
-    CANCEL = "cancel"
-    RETRY = "retry"
-    DELETE = "delete"
-
 
 _Statuses = list[PipelineStatus]
 _OVER: _Statuses = [status for status in PipelineStatus if status in PIPELINE_TERMINAL]

@@ -8,9 +8,9 @@ from typing import Any
 from msgspec import UNSET
 
 from app.core.pointer import pointer
-from app.errors import Fault
 from schemas import limits
 from schemas.pipeline import PipelinePatch, PipelineSpec
+from schemas.problem import Fault
 
 INTEGER_MIN = -(2**63)
 INTEGER_MAX = 2**64 - 1

@@ -5,7 +5,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from app.errors import Fault, InvalidRequest
+from app.errors import InvalidRequest
+from schemas.problem import Fault
 
 T = TypeVar("T")
 

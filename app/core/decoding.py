@@ -4,8 +4,8 @@ import re
 
 from app.core.pointer import pointer
 from app.core.wording import QUOTED_MAX, shortened
-from app.errors import Fault
 from schemas import limits
+from schemas.problem import Fault
 
 _PLACE = re.compile(r" - at `(?:key` in `)?\$(?P<path>[^`]*)`\Z")
 _STEP = re.compile(r"\.(?P<field>\w+)|\[(?P<index>\d+)\]")

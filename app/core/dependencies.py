@@ -7,9 +7,9 @@ from app.core.graph import duplicates, find_cycle
 from app.core.pointer import pointer
 from app.core.references import parse
 from app.core.wording import did_you_mean, quoted
-from app.errors import Fault
 from schemas import limits
 from schemas.pipeline import PipelineSpec
+from schemas.problem import Fault
 
 CYCLE_SHOWN_MAX = 10
 

@@ -7,9 +7,10 @@ import msgspec
 
 from app.core.decoding import fault_of
 from app.core.plan import plan
-from app.errors import Fault, InvalidRequest
+from app.errors import InvalidRequest
 from schemas import limits
 from schemas.pipeline import PipelineSpec, StageSpec
+from schemas.problem import Fault
 from schemas.queue import Queue, Slot
 from schemas.task import TaskType
 

@@ -12,8 +12,8 @@ from app.core import shapes
 from app.core.characters import object_faults
 from app.core.pointer import pointer
 from app.core.wording import did_you_mean, quoted, shortened
-from app.errors import Fault
 from schemas import limits
+from schemas.problem import Fault
 from schemas.task import TaskType
 
 Params = dict[str, Any]

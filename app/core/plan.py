@@ -16,9 +16,10 @@ from app.core.params import schema_faults, storable_faults
 from app.core.reference_types import reference_faults
 from app.core.references import written_in
 from app.core.wording import did_you_mean, quoted
-from app.errors import Fault, InvalidRequest
+from app.errors import InvalidRequest
 from schemas import limits
 from schemas.pipeline import PipelineSpec, StageSpec
+from schemas.problem import Fault
 from schemas.queue import Queue, Slot
 from schemas.states import TriggerRule
 from schemas.task import TaskType

@@ -9,8 +9,8 @@ from app.core import shapes
 from app.core.pointer import pointer
 from app.core.references import Reference, parse
 from app.core.wording import did_you_mean, quoted
-from app.errors import Fault
 from schemas.pipeline import PipelineSpec
+from schemas.problem import Fault
 from schemas.task import TaskType
 
 

@@ -20,11 +20,12 @@ async def register(
     name: str,
     version: str,
     queues: Sequence[str],
+    tasks: Sequence[str],
     slots: tuple[int, int],
     lease_timeout_s: float,
 ) -> None:
     """A worker process begins; ``slots`` are its process and inline slots."""
-    await c.execute(SQL["register"], worker, name, version, list(queues), *slots, lease_timeout_s)
+    await c.execute(SQL["register"], worker, name, version, list(queues), list(tasks), *slots, lease_timeout_s)
 
 
 async def beat(c: Connection, worker: UUID, lease_timeout_s: float, held: Iterable[Held]) -> Beat:

@@ -6,14 +6,13 @@ from uuid import UUID
 
 from msgspec import UNSET, Struct
 
-from app.core.bulk import BulkVerb
 from app.core.cursor import read_cursor, write_cursor
 from app.db import selection as db
 from app.db.pool import Pool, connection
 from app.db.selection import Key
 from app.errors import HeadwayError
 from app.services import pipelines, selection
-from schemas.bulk import PipelineFilter
+from schemas.bulk import BulkVerb, PipelineFilter
 from schemas.limits import BULK_MAX
 from schemas.stage import Transition
 from schemas.states import PipelineStatus

@@ -6,8 +6,9 @@ from uuid import UUID
 from app.core.bookmark import BEGIN, Bookmark, read_cursor
 from app.db import events as db
 from app.db.pool import Pool, connection
-from app.errors import Fault, InvalidRequest, NotFound
+from app.errors import InvalidRequest, NotFound
 from schemas.event import Event, PlacedEvent, Traits
+from schemas.problem import Fault
 
 FROM_THE_OLDEST = frozenset({"0", "begin"})
 

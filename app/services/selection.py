@@ -7,9 +7,10 @@ from msgspec import UNSET, UnsetType
 from app.db import selection as db
 from app.db.pool import Pool, connection
 from app.db.selection import Key
-from app.errors import Fault, InvalidRequest
+from app.errors import InvalidRequest
 from schemas.bulk import PipelineFilter
 from schemas.pipeline import PipelineSummary
+from schemas.problem import Fault
 
 STEPS_MAX = 10_000
 """A statement looks at so many pipelines at most: some ten milliseconds."""

@@ -18,13 +18,21 @@ async def register(
     name: str,
     version: str,
     queues: Sequence[str],
+    tasks: Sequence[str],
     slots: tuple[int, int],
     lease_timeout_s: float,
 ) -> None:
     """Begin one incarnation of a worker process, under a fresh lease."""
     async with connection(pool) as c:
         await db.register(
-            c, worker, name=name, version=version, queues=queues, slots=slots, lease_timeout_s=lease_timeout_s
+            c,
+            worker,
+            name=name,
+            version=version,
+            queues=queues,
+            tasks=tasks,
+            slots=slots,
+            lease_timeout_s=lease_timeout_s,
         )
 
 

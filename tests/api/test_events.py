@@ -244,7 +244,7 @@ async def test_a_slow_client_keeps_nobody_waiting_and_misses_nothing(api, submit
     with socket.socket() as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         slow.connect((urlsplit(base_url).hostname, urlsplit(base_url).port))
-        slow.sendall(f"GET {BASE}/{pipeline['uuid']}/events HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        slow.sendall(f"GET {BASE}/{pipeline['uuid']}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         async with follow(pipeline) as quick:
             await append(pipeline["uuid"], total - 1, fill="f" * 4096)
             await queue.hint([Hint(0, pipeline["uuid"], 0, releasable=False)])
@@ -256,7 +256,7 @@ async def test_a_slow_client_keeps_nobody_waiting_and_misses_nothing(api, submit
         seen = []
         async with asyncio.timeout(2 * PATIENCE_S):
             while len(seen) < total:
-                line = await reader.readline()
+                line = await reader.readuntil(b"\n")
                 if line.startswith(b"id: "):
                     seen.append(int(line[4:]))
         writer.close()

@@ -128,7 +128,7 @@ async def test_of_many_requests_at_once_one_creates(base_url, pool, queue):
 
 async def test_an_answer_that_was_lost_can_be_asked_for_again(base_url, create, pool):
     address, body = urlsplit(base_url), json.dumps(BODY).encode()
-    head = f"POST {BASE} HTTP/1.1\r\nHost: a\r\nIdempotency-Key: {KEY}\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = f"POST {BASE} HTTP/1.1\r\nHost: localhost\r\nIdempotency-Key: {KEY}\r\nContent-Length: {len(body)}\r\n\r\n"
     _, writer = await asyncio.open_connection(address.hostname, address.port)
     writer.write(head.encode() + body)
     await writer.drain()

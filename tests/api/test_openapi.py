@@ -10,12 +10,11 @@ import pytest
 import yaml
 
 from app.api import examples
-from app.api.bulk import BulkAnswer
 from app.api.openapi import STRUCTS, document
 from app.asgi import create_app
 from app.core.plan import plan
 from app.core.single import plan_task
-from schemas.bulk import BulkRequest
+from schemas.bulk import BulkAnswer, BulkRequest
 from schemas.checkpoint import Checkpoint, CheckpointPage
 from schemas.graph import PipelineGraph
 from schemas.pipeline import Pipeline, PipelinePage, PipelinePatch, PipelineProgress, PipelineSpec

@@ -84,6 +84,17 @@ async def test_a_task_says_what_it_waits_for(client, pool):
     assert one.items() >= items[0].items()
 
 
+async def test_a_task_that_no_free_slot_would_help_says_why(client, pool):
+    pipeline = await submit(pool)
+    path = f"{BASE}/{(await pipeline.stage())['uuid']}"
+    await a_worker(pool, lease_s=-1)
+    assert (await client.get(path)).json()["waiting_reason"] == "no live worker serves the queue default"
+    await a_worker(pool)
+    await pool.execute("UPDATE workers SET tasks = '{other}'")
+    reason = (await client.get(path)).json()["waiting_reason"]
+    assert reason == "no live worker of the queue default knows the task noop"
+
+
 async def test_a_task_of_a_paused_queue_says_so_there_and_in_its_pipeline(client, pool):
     pipeline = await submit(pool)
     await queues.pause(pool, Queue.DEFAULT)

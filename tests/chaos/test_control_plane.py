@@ -26,7 +26,7 @@ async def test_a_scheduler_is_killed_and_another_goes_on(headway: Headway, insta
     first.kill()
 
     for pipeline in pipelines:
-        events = await headway.events(pipeline)
+        events = await headway.history(pipeline)
         assert events[-1].type == "pipeline.completed"
         assert is_gapless(events)
 

@@ -41,7 +41,7 @@ async def test_postgres_crashes_in_the_middle_of_a_run_and_everything_completes(
         ended = await headway.ended(pipeline)
         assert ended.status == "completed"
         assert {stage.attempt for stage in ended.stages} == {1}
-        assert is_gapless(await headway.events(pipeline))
+        assert is_gapless(await headway.history(pipeline))
     assert all(process.is_running for process in installation.processes)
 
 
@@ -50,7 +50,7 @@ async def test_a_stream_survives_the_crash_of_postgres(headway: Headway, install
     await installation.ready()
     chain = [noop("s0"), *(noop(f"s{n}", f"s{n - 1}", sleep_s=0.1) for n in range(1, 10))]
     pipeline = await headway.submit(*chain)
-    watching = asyncio.create_task(headway.events(pipeline))
+    watching = asyncio.create_task(headway.history(pipeline))
     await headway.event(pipeline, "stage.completed", "s2")
 
     installation.crash_postgres()

@@ -36,7 +36,7 @@ async def test_redis_is_emptied_again_and_again_in_the_middle_of_a_run(
         flushall(installation)
 
     for pipeline in pipelines:
-        events = await headway.events(pipeline)
+        events = await headway.history(pipeline)
         assert events[-1].type == "pipeline.completed"
         assert is_gapless(events)
     assert [tuple(row) for row in await installation.query(ATTEMPTS)] == [("completed", 1)]

@@ -57,7 +57,7 @@ async def test_a_killed_workers_training_goes_on_elsewhere_from_its_last_checkpo
     assert f"resumed from {checkpoint['path']} at batch {checkpoint['step']} of" in (second / "log.txt").read_text()
     assert "/train/1/checkpoints/" in checkpoint["path"]
     assert min(reported_steps(second)) > checkpoint["step"]
-    assert is_gapless(await headway.events(pipeline))
+    assert is_gapless(await headway.history(pipeline))
 
 
 def reported_steps(attempt: Path) -> list[int]:
@@ -91,7 +91,7 @@ async def test_a_suspended_worker_comes_back_too_late_and_its_outcome_is_refused
     ended = await headway.ended(pipeline)
     assert ended.status == "completed"
     assert ended.results["a"] == {"by": 2}
-    events = await headway.events(pipeline)
+    events = await headway.history(pipeline)
     assert [event.type for event in events if event.subject == "a"] == [
         "stage.queued",
         "stage.started",

@@ -31,7 +31,8 @@ stages:
 def lint(cwd: Path, text: str, *options: str) -> tuple[int, list[str], str]:
     (cwd / "p.yaml").write_text(text)
     done = headway("lint", "p.yaml", *options, cwd=cwd)
-    return done.returncode, [line.rpartition(": ")[0] for line in done.stdout.splitlines()], done.stdout
+    places = [": ".join(line.split(": ")[:2]) for line in done.stdout.splitlines()]
+    return done.returncode, places, done.stdout
 
 
 def test_every_misfit_of_the_shape_is_told_with_line_and_column(tmp_path: Path):

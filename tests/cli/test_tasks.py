@@ -143,6 +143,60 @@ def test_the_verbs_on_pipelines(up: Up):
     assert up("pipelines", "show", uuid).returncode == 5
 
 
+def test_the_verbs_on_many_are_counted_first_and_done_when_said_twice(up: Up):
+    stage = {"name": "a", "task": "noop", "params": {"sleep_s": 600}}
+    (up.cwd / "many.json").write_text(json.dumps({"name": "many", "labels": {"set": "many"}, "stages": [stage]}))
+    uuids = {up("submit", "many.json").stdout.strip() for _ in range(3)}
+    counted = up("pipelines", "cancel", "--label", "set=many")
+    assert (counted.returncode, "This would cancel 3 pipelines" in counted.stderr) == (2, True)
+    assert up("pipelines", "cancel", "--yes").returncode == 2  # which ones?
+    assert up("pipelines", "cancel", *uuids, "--name", "many").returncode == 2  # one way or the other
+    done = up("pipelines", "cancel", "--label", "set=many", "--yes")
+    assert (done.returncode, {line.split()[0] for line in done.stdout.splitlines()}) == (0, uuids)
+    for uuid in uuids:
+        up("pipelines", "watch", uuid)
+    done = up("pipelines", "rm", "--name", "many", "--status", "cancelled", "--yes", "-o", "json")
+    assert {item["uuid"]: item["ok"] for item in map(json.loads, done.stdout.splitlines())} == dict.fromkeys(
+        uuids, True
+    )
+    assert answer(up, "pipelines", "ls", "--name", "many")["items"] == []
+
+
+def test_a_pipeline_is_changed_and_drawn(up: Up):
+    stages = [{"name": "a", "task": "noop"}, {"name": "b", "task": "noop", "depends_on": ["a"]}]
+    (up.cwd / "graph.json").write_text(json.dumps({"name": "graph", "stages": stages}))
+    uuid = up("submit", "graph.json", "--wait").stdout.strip()
+    assert [line.split() for line in up("pipelines", "graph", uuid).stdout.splitlines()[1:]] == [
+        ["0", "a", "completed"],
+        ["1", "b", "completed", "a"],
+    ]
+    assert answer(up, "pipelines", "graph", uuid)["levels"] == [["a"], ["b"]]
+    changed = answer(up, "pipelines", "set", uuid, "--priority", "9", "--label", "team=vision", "--name", "renamed")
+    assert (changed["priority"], changed["labels"], changed["name"]) == (9, {"team": "vision"}, "renamed")
+    assert up("pipelines", "set", uuid).returncode == 2
+    assert up("pipelines", "set", uuid, "--priority", "11").returncode == 2
+
+
+def test_events_of_all_pipelines_are_printed_until_ctrl_c_and_resumed_behind_a_cursor(up: Up):
+    def follow(*options: str) -> subprocess.Popen[str]:
+        command = [*HEADWAY, "events", "--type", "pipeline.completed", "-o", "json", *options]
+        return subprocess.Popen(command, cwd=up.cwd, env=environment(**up.settings), stdout=subprocess.PIPE, text=True)
+
+    def first(process: subprocess.Popen[str]) -> Any:
+        assert process.stdout is not None
+        seen = json.loads(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+        process.stdout.close()
+        return seen
+
+    task(up, "noop", "--wait", "--label", "events=one")
+    one = first(follow("--after", "begin", "--label", "events=one"))
+    assert one["event"]["type"] == "pipeline.completed"
+    pipeline = answer(up, "tasks", "show", task(up, "noop", "--wait"))["pipeline"]
+    assert first(follow("--after", one["cursor"]))["event"]["source"].endswith(pipeline)
+
+
 def test_a_refusal_of_one_does_not_keep_the_others_from_a_verb(up: Up):
     uuid = up.submit({"name": "a", "task": "noop", "params": {"sleep_s": 600}}).stdout.strip()
     done = up("pipelines", "cancel", UNKNOWN, uuid)

@@ -26,8 +26,9 @@ SELECT pipeline_id, position, 1, uuid, uuid, now(), 'completed', now() FROM stag
 INSERT INTO events (pipeline_id, seq, type, subject, data, "time")
 SELECT pipeline_id, position + 1, 'stage.completed', name, json_build_object('task_id', uuid, 'attempt', 1), now()
   FROM stages;
-INSERT INTO workers (id, name, version, queues, process_slots, inline_slots, state, heartbeat_at, lease_expires_at)
-SELECT gen_random_uuid(), 'old', '1', '{{default}}', 4, 100, 'stopped', now() - interval '1 day', now()
+INSERT INTO workers (
+    id, name, version, queues, tasks, process_slots, inline_slots, state, heartbeat_at, lease_expires_at)
+SELECT gen_random_uuid(), 'old', '1', '{{default}}', '{{noop}}', 4, 100, 'stopped', now() - interval '1 day', now()
   FROM generate_series(1, 20000)"""
 MANY, MANY_FOR_A_PAGE = 200, 1_000
 """Fewer blocks than any of the tables here has; a page of fifty tasks looks fifty of them up."""

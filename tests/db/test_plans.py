@@ -117,6 +117,7 @@ STATEMENTS: dict[str, Callable[[Present], Awaitable[object]]] = {
     "checkpoints.record": lambda now: checkpoints.record(
         now.pool, [CheckpointReport(now.claim.stage, now.claim.lease_token, 1, "x", {}, 1)]
     ),
+    "checkpoints.stage_names": lambda now: checkpoints.stage_names(now.pool, now.running.uuid),
     "checkpoints.of_pipeline": lambda now: checkpoints.of_pipeline(now.pool, now.running.uuid),
     "checkpoints.condemn": lambda now: checkpoints.condemn(
         now.pool, now.claim.stage, now.claim.lease_token, "x", "torn"

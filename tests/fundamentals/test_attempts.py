@@ -24,7 +24,7 @@ async def test_a_stage_that_fails_twice_completes_at_its_third_attempt(
 
 async def test_a_retry_waits_for_its_delay(headway: Headway, oracle: Oracle):
     code = "sys.exit(attempt < 2)"
-    events = await headway.events(await headway.submit(oracle.stage("flaky", code, max_retries=1, retry_delay=0.7)))
+    events = await headway.history(await headway.submit(oracle.stage("flaky", code, max_retries=1, retry_delay=0.7)))
 
     retrying, queued_again, *_ = [event for event in events if _is(event, "stage.retrying", "stage.queued")][1:]
     assert (retrying.type, queued_again.type) == ("stage.retrying", "stage.queued")

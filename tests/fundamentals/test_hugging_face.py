@@ -24,7 +24,7 @@ async def test_a_hugging_face_trainer_reports_progress_loss_and_time_to_go_witho
     pipeline = await headway.submit(
         {"name": "train", "task": "run_command", "params": {"argv": [PYTHON, str(SCRIPT), str(STEPS)]}}
     )
-    events = await headway.events(pipeline, within_s=500)
+    events = await headway.history(pipeline, within_s=500)
     ended = await headway.get(pipeline)
 
     assert ended.status == "completed", ended.error

@@ -36,7 +36,7 @@ async def test_two_schedulers_and_two_workers_run_thirty_pipelines_each_stage_on
     ]
     pipelines = [await headway.submit(*shapes[number % 5]) for number in range(30)]
 
-    for events in await asyncio.gather(*(headway.events(pipeline) for pipeline in pipelines)):
+    for events in await asyncio.gather(*(headway.history(pipeline) for pipeline in pipelines)):
         assert is_gapless(events)
         assert events[-1].type == "pipeline.completed"
         assert not [event for event in events if event.type == "stage.retrying"]

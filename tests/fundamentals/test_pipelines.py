@@ -20,7 +20,7 @@ async def test_a_pipeline_runs_from_create_over_start_to_completed(headway: Head
 
 
 async def test_its_events_tell_all_that_happened_in_order_and_without_a_gap(headway: Headway):
-    events = durable(await headway.events(await headway.submit(noop("a"), noop("b", "a"))))
+    events = durable(await headway.history(await headway.submit(noop("a"), noop("b", "a"))))
 
     assert [(event.type, event.subject) for event in events] == [
         ("pipeline.created", None),

@@ -234,7 +234,7 @@ async def test_workers_that_do_not_know_a_task_leave_its_stages_alone(headway: H
 
     assert {stage.attempt for stage in pipeline.stages} == {1}
     assert len({stage.worker for stage in pipeline.stages}) == 1
-    assert "stage.retrying" not in {event.type for event in await headway.events(pipeline.uuid)}
+    assert "stage.retrying" not in {event.type for event in await headway.history(pipeline.uuid)}
 
 
 async def test_stages_that_nobody_can_run_wait_without_holding_up_others(headway: Headway, installation: Installation):

@@ -3,11 +3,14 @@
 import asyncio
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
+from uuid import UUID
 
+from schemas.task import Task
 from tests.support.installation import Headway, Installation, is_gapless, stage_of
-from tests.support.processes import WITHIN_S
+from tests.support.processes import LOOK_AGAIN_S, WITHIN_S
 
 DATASET = {"from": "stages.prepare.result.dataset"}
 TRAINER = Path(__file__).parents[1] / "support" / "trainer.py"
@@ -28,7 +31,7 @@ async def test_the_training_pipeline_learns_to_read_digits_and_keeps_the_best_ch
             "depends_on": ["evaluate"],
         },
     )
-    events = await headway.events(pipeline)
+    events = await headway.history(pipeline)
     ended = await headway.get(pipeline)
 
     assert ended.status == "completed"
@@ -100,9 +103,7 @@ async def test_a_training_that_speaks_kubeflows_protocol_shows_its_progress_and_
     await headway.event(pipeline, "stage.progress", "train", step=3)
 
     task_id = (await headway.stage(pipeline, "train")).task_id
-    async with asyncio.timeout(WITHIN_S):
-        while (task := await headway.tasks.get(task_id)).step != 3 or task.loss is None:
-            await asyncio.sleep(0.05)
+    task = await look_until(headway, task_id, lambda task: task.step == 3 and task.loss is not None)
     assert (task.total, task.progress, task.loss) == (4, 0.75, 1 / 3)
     assert 0 < task.eta_s <= 30
     token = installation.artifacts(await headway.get(pipeline), "train") / "progress.token"
@@ -122,3 +123,13 @@ async def test_a_training_that_speaks_kubeflows_protocol_shows_its_progress_and_
         (4, 1 / 4),
     ]
     assert series.keys() == {"loss", "learning_rate", "current_epoch", "train_runtime"}
+
+
+async def look_until(headway: Headway, task_id: UUID, fact: Callable[[Task], bool]) -> Task:
+    """What is reported arrives within a second or two."""
+    async with asyncio.timeout(WITHIN_S):
+        while True:
+            task = await headway.tasks.get(task_id)
+            if fact(task):
+                return task
+            await asyncio.sleep(LOOK_AGAIN_S)

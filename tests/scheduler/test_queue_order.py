@@ -1,11 +1,18 @@
 """The order in which workers get jobs: by queue, by priority, by age, and never never."""
 
+from datetime import UTC, datetime
+
 from app.queue import PRIORITY_BOOST_MS, STARVATION_MS
+from schemas.limits import PRIORITY_MAX, PRIORITY_MIN
 from schemas.queue import QUEUES_BY_PRIORITY, Queue, Slot
 from tests.support.jobs import a_job, pop, popped
 
 BOOST_S = PRIORITY_BOOST_MS / 1000
 STARVED_S = STARVATION_MS / 1000  # at the highest priority, one boost later for each point less
+
+
+ROUNDING_MS = 2
+"""Redis counts whole milliseconds, in the age of a job and in the time of day."""
 
 
 def names(jobs):
@@ -88,3 +95,26 @@ async def test_a_job_names_its_stage_and_its_dispatch_and_nothing_else(queue, re
     body = await redis.get(f"arq:job:{job.id}")
     assert str(stage.stage).encode() in body
     assert len(body) < 120
+
+
+async def test_under_a_load_of_higher_priority_that_never_ends_the_lowest_starts_within_its_bound(queue, monkeypatch):
+    """A worker with one slot always finds training waiting, and the lowest waits its time and no longer."""
+    monkeypatch.setattr("app.queue.STARVATION_MS", 200)
+    monkeypatch.setattr("app.queue.PRIORITY_BOOST_MS", 20)
+    bound_ms = 200 + (PRIORITY_MAX - PRIORITY_MIN) * 20
+    lowest = a_job(Queue.MAINTENANCE, priority=PRIORITY_MIN)
+    await queue.dispatch([lowest, a_job(Queue.TRAINING, priority=PRIORITY_MAX)])
+    waited_ms, served = 0.0, 0
+    while True:
+        await queue.dispatch([a_job(Queue.TRAINING, priority=PRIORITY_MAX)])
+        asked_ms = _age_ms(lowest)
+        if await popped(queue, 1) == names([lowest]):
+            break
+        waited_ms, served = asked_ms, served + 1
+    assert waited_ms <= bound_ms + ROUNDING_MS
+    assert bound_ms <= _age_ms(lowest)
+    assert served > 1
+
+
+def _age_ms(job):
+    return (datetime.now(UTC) - job.queued_at).total_seconds() * 1000

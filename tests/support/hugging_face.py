@@ -1,4 +1,4 @@
-"""Fine-tunes a tiny language model with Hugging Face's Trainer. It is any user's script: it knows nothing of Headway."""
+"""Trains a tiny language model with Hugging Face's Trainer: any user's script, which knows nothing of Headway."""
 
 import sys
 

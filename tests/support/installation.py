@@ -197,10 +197,10 @@ class Headway(Client):
 
     async def ended(self, pipeline: UUID, within_s: float = WITHIN_S) -> Pipeline:
         """Wait for the end of a pipeline."""
-        await self.events(pipeline, within_s)
+        await self.history(pipeline, within_s)
         return await self.get(pipeline)
 
-    async def events(self, pipeline: UUID, within_s: float = WITHIN_S) -> list[Event]:
+    async def history(self, pipeline: UUID, within_s: float = WITHIN_S) -> list[Event]:
         """All events of a pipeline, from the first to the last."""
         async with asyncio.timeout(within_s):
             return [event async for event in self.watch(pipeline)]

@@ -46,6 +46,7 @@ class ScriptedWorker:
             name="scripted",
             version="1",
             queues=QUEUES_BY_PRIORITY,
+            tasks=["noop"],
             slots=(4, 100),
             lease_timeout_s=lease_s,
         )

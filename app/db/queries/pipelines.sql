@@ -35,7 +35,7 @@ SELECT json_build_object(
                  'name', s.name, 'task', s.task, 'queue', s.queue, 'status', s.status, 'attempt', s.attempt,
                  'task_id', s.uuid, 'params', s.params, 'depends_on', coalesce(d.names, '[]'),
                  'trigger_rule', s.trigger_rule, 'allow_failure', s.allow_failure,
-                 'waiting_reason', why_held_back(s.status, s.queue),
+                 'waiting_reason', why_held_back(s.status, s.queue, s.task),
                  'progress', s.progress, 'result', s.result, 'error', s.error, 'diagnosis', s.diagnosis,
                  'worker', w.name, 'retry_at', s.retry_at, 'queued_at', s.queued_at, 'started_at', s.started_at,
                  'finished_at', s.finished_at) ORDER BY s.position) AS stages,

@@ -19,7 +19,7 @@ SELECT coalesce(json_agg(json_build_object(
 -- The fields of a stage seen on its own; s is the stage and p its pipeline.
 'name', s.name, 'task', s.task, 'queue', s.queue, 'status', s.status, 'attempt', s.attempt, 'task_id', s.uuid,
 'params', s.params, 'depends_on', coalesce(d.names, '[]'), 'trigger_rule', s.trigger_rule,
-'allow_failure', s.allow_failure, 'waiting_reason', why_held_back(s.status, s.queue), 'progress', s.progress,
+'allow_failure', s.allow_failure, 'waiting_reason', why_held_back(s.status, s.queue, s.task), 'progress', s.progress,
 'result', s.result,
 'error', s.error, 'diagnosis', s.diagnosis, 'worker', w.name, 'queued_at', s.queued_at, 'started_at', s.started_at,
 'finished_at', s.finished_at, 'pipeline', p.uuid, 'pipeline_name', p.name, 'priority', p.priority

@@ -1,7 +1,7 @@
 -- name: register
 -- A worker process begins: its lease starts now.
-INSERT INTO workers (id, name, version, queues, process_slots, inline_slots, lease_expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp() + $7::double precision * interval '1 second')
+INSERT INTO workers (id, name, version, queues, tasks, process_slots, inline_slots, lease_expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, clock_timestamp() + $8::double precision * interval '1 second')
 
 -- name: beat
 SELECT beat_worker($1, $2, $3::jsonb)

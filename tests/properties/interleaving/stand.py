@@ -77,7 +77,7 @@ class Stand:
     async def register(self) -> UUID:
         """A worker begins, under a lease that is as long as a schedule."""
         worker = uuid4()
-        options = {"name": "scripted", "version": "1", "queues": QUEUES_BY_PRIORITY, "slots": (4, 100)}
+        options = {"name": "scripted", "version": "1", "queues": QUEUES_BY_PRIORITY, "tasks": [], "slots": (4, 100)}
         await workers.register(self.control, worker, lease_timeout_s=LEASE_S, **options)
         self.ledger.leases[worker] = Lease()
         self.workers.insert(0, worker)

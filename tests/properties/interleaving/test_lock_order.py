@@ -29,6 +29,8 @@ ROUNDS = 10_000
 SHAPE = {**fan(6), "join": tuple(fan(6))}
 QUEUED = "SELECT * FROM stages WHERE status = 'queued' ORDER BY random() LIMIT 8"
 OUTCOMES = [Outcome.COMPLETED, Outcome.COMPLETED, Outcome.FAILED, Outcome.LOST, Outcome.CANCELLED]
+END = "SELECT pg_terminate_backend(pid, 10000) FROM unnest($1::integer[]) AS pid"
+"""Waits for the end of sessions: one that is only cut off may hold its locks into the next test."""
 ASKED = [
     db_pipelines.cancel,
     db_pipelines.pause,
@@ -123,6 +125,7 @@ async def play(pool: Pool, database_url: str, rounds: int) -> int:
             for client in clients:
                 together.create_task(client.play(rounds // CLIENTS))
     finally:
+        await pool.execute(END, [c.get_server_pid() for c in sessions])
         for c in sessions:
             c.terminate()
     return sum(client.attempts for client in clients)
