@@ -10,9 +10,10 @@ from app.core.cursor import read_cursor, write_cursor
 from app.db import checkpoints as db
 from app.db import tasks as db_tasks
 from app.db.pool import Connection, Pool, connection
-from app.errors import Conflict, Fault, InvalidRequest, NotFound
+from app.errors import Conflict, InvalidRequest, NotFound
 from schemas import limits
 from schemas.checkpoint import Checkpoint, CheckpointPage, CheckpointReport, ResumePoint, StoredCheckpoint
+from schemas.problem import Fault
 from schemas.states import CheckpointState
 
 REASON_CHARS_MAX = 1_000
