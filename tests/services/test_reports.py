@@ -115,6 +115,8 @@ async def test_a_path_that_is_written_again_is_the_same_checkpoint_at_its_new_st
     await checkpoints.record(pool, [checkpoint(claim, 2, "b"), checkpoint(claim, 1, "a")])
     await pool.execute("UPDATE checkpoints SET state = 'deleting' WHERE path = 'a'")
     await checkpoints.record(pool, [checkpoint(claim, 3, "a")])
+    async with connection(pool) as c:
+        await db.mark_deleted(c, [each.id for each in await checkpoints.of_pipeline(pool, pipeline.uuid)])
     found = await checkpoints.of_pipeline(pool, pipeline.uuid)
     assert [(each.path, each.step, each.state) for each in found] == [("b", 2, "complete"), ("a", 3, "complete")]
     point = await checkpoints.resume_point(pool, claim.stage, claim.lease_token)
