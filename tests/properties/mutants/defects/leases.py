@@ -238,7 +238,7 @@ REPORTS = (
         "condemned_without_fence",
         "an attempt that has lost its stage condemns checkpoints",
         CHECKPOINTS,
-        {"AND s.lease_token = $2\n   AND c.pipeline_id": "\n   AND c.pipeline_id"},
+        {"AND s.lease_token = $2\n   AND c.pipeline_id": "AND $2::uuid IS NOT NULL\n   AND c.pipeline_id"},
         ("test_a_checkpoint_that_is_condemned_is_resumed_from_no_more",),
     ),
     Mutant(
