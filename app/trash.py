@@ -48,7 +48,7 @@ def remove(root: Path, steps: tuple[str, ...], mark: str) -> None:
 
     Raises:
         OutsideRoot: one of the steps is a link now.
-        OSError: it cannot be removed.
+        OSError: it cannot be removed, or the root is not there: a volume that is not mounted has lost nothing.
 
     """
     trash = f".trash-{mark}"
@@ -86,11 +86,7 @@ def _exists(directory: int, name: str) -> bool:
 @contextmanager
 def _directory(root: Path, steps: tuple[str, ...]) -> Iterator[int | None]:
     """Open a directory below ``root``, through no link; None if it is not there."""
-    try:
-        directory = os.open(root, _DIRECTORY)
-    except FileNotFoundError:
-        yield None
-        return
+    directory = os.open(root, _DIRECTORY)
     try:
         for step in steps:
             above, directory = directory, _open_step(directory, step)

@@ -101,18 +101,15 @@ class Reporter:
             raise ValueError("progress is not a share of a whole")
         progress = min(1.0, max(0.0, share))
         self._pace.take(line.step, line.total, time.monotonic())
-        eta_s = self._pace.eta_s if line.eta_s is None or not line.eta_s >= 0 else line.eta_s
-        self._progress = Progress(
-            self.claim.stage,
-            self.claim.lease_token,
-            progress,
-            step=line.step,
-            total=line.total,
-            steps_per_s=self._pace.steps_per_s,
-            eta_s=eta_s if is_number(eta_s) else None,
-        )
-        shown = {"step": line.step, "total": line.total, "epoch": line.epoch, "eta_s": line.eta_s}
-        self.live.put(self.claim, LiveType.STAGE_PROGRESS, {"progress": progress, **shown})
+        told_s = line.eta_s if line.eta_s is not None and line.eta_s >= 0 else self._pace.eta_s
+        how = {
+            "step": line.step,
+            "total": line.total,
+            "steps_per_s": self._pace.steps_per_s,
+            "eta_s": told_s if is_number(told_s) else None,
+        }
+        self._progress = Progress(self.claim.stage, self.claim.lease_token, progress, **how)
+        self.live.put(self.claim, LiveType.STAGE_PROGRESS, {"progress": progress, "epoch": line.epoch, **how})
 
     def _take_checkpoint(self, line: CheckpointLine) -> None:
         found, state = numbers(line.metrics), CheckpointState(line.state)

@@ -28,8 +28,12 @@ def test_a_directory_goes_with_all_that_is_in_it(doomed, tmp_path):
 def test_what_is_gone_is_fine(doomed, tmp_path):
     for steps in (("a", "nothing"), ("b", "nothing"), ("a", "doomed", "no", "where")):
         remove(tmp_path / "root", steps, "1")
-    remove(tmp_path / "no root", ("a", "doomed"), "1")
     assert (doomed / "deep" / "file").exists()
+
+
+def test_without_its_root_nothing_is_taken_for_gone(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        remove(tmp_path / "not mounted", ("a", "doomed"), "1")
 
 
 def test_what_was_begun_is_finished_also_where_the_name_has_come_back(doomed, tmp_path):

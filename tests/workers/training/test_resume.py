@@ -113,6 +113,8 @@ def test_a_training_passes_torn_checkpoints_over_and_says_so(finish, digits, tra
     assert f"checkpoint {copies[-1]} is passed over: " in attempt.log
     assert f"checkpoint {copies[-2]} is passed over: " in attempt.log
     assert f"resumed from {copies[-3]}" in attempt.log
+    condemned = [line["path"] for line in attempt.of_type("checkpoint") if line.get("state") == "invalid"]
+    assert condemned == [str(copies[-1]), str(copies[-2])]
     assert len(attempt.of_type("metrics")) == 2
     assert final_state(attempt) == final_state(trained)
 
