@@ -21,10 +21,13 @@ from app.api import (
     pipelines,
     problems,
     queues,
+    schedules,
     task_types,
     tasks,
+    templates,
 )
 from app.api.observe import observed
+from app.api.periodic_tasks import list_periodic_tasks
 from app.api.query import require_known_query
 from app.api.workers import list_workers
 from app.broadcast import Broadcaster
@@ -58,7 +61,10 @@ def create_app(settings: Settings) -> Litestar:
             bulk.router,
             queues.router,
             checkpoints.router,
+            templates.router,
+            schedules.router,
             list_workers,
+            list_periodic_tasks,
             events.stream_all_events,
             task_types.list_task_types,
             health.livez,

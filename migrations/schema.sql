@@ -481,6 +481,31 @@ BEGIN
 END $$;
 
 --
+-- Name: create_template(text, json); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.create_template(owner text, spec json) RETURNS json
+    LANGUAGE plpgsql
+    AS $$
+-- Stores the next version of a template, unless the newest one is the same already; returns its number, and whether it
+-- is new. Whoever comes at the same time waits, so that versions have no gaps.
+DECLARE
+    newest templates;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('template ' || owner || ' ' || (spec ->> 'name'), 0));
+    SELECT * INTO newest FROM templates
+     WHERE project = owner AND name = spec ->> 'name' ORDER BY version DESC LIMIT 1;
+    IF newest.description = spec ->> 'description' AND newest.pipeline::jsonb = (spec -> 'pipeline')::jsonb
+       AND newest.params_schema::jsonb = (spec -> 'params_schema')::jsonb THEN
+        RETURN json_build_object('version', newest.version, 'is_new', false);
+    END IF;
+    INSERT INTO templates (project, name, version, description, params_schema, pipeline)
+    VALUES (owner, spec ->> 'name', coalesce(newest.version, 0) + 1, spec ->> 'description', spec -> 'params_schema',
+            spec -> 'pipeline');
+    RETURN json_build_object('version', coalesce(newest.version, 0) + 1, 'is_new', true);
+END $$;
+
+--
 -- Name: delete_pipeline(uuid); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -588,6 +613,106 @@ BEGIN
 END $$;
 
 --
+-- Name: fire_schedule(bigint, bigint, timestamp with time zone, jsonb, timestamp with time zone[], bigint, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.fire_schedule(target bigint, seen_revision bigint, seen_slot timestamp with time zone, wanted jsonb, missed_slots timestamp with time zone[], missed_count bigint, following timestamp with time zone) RETURNS json
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    AS $$
+-- Moves a schedule on to its `following` slot and decides the slots before it: those in `wanted`, oldest first, run as the
+-- overlap policy says, the others are missed. Whoever has not seen the schedule as it is now by then changes nothing and
+-- hears that it is `stale`; and a slot that has a row is never decided again. So of any number of schedulers one fires.
+DECLARE
+    schedule schedules;
+    entry jsonb;
+    moment timestamptz;
+    state text;
+    open boolean;
+    waits boolean;
+    one jsonb;
+    hints jsonb := '[]';
+    queued jsonb := '[]';
+BEGIN
+    PERFORM set_config('lock_timeout', '2s', true);
+    SELECT * INTO schedule FROM schedules
+     WHERE id = target AND revision = seen_revision AND next_run_at = seen_slot FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN json_build_object('stale', true);
+    END IF;
+    UPDATE schedules SET next_run_at = following, missed = schedule.missed + missed_count WHERE id = target;
+    INSERT INTO schedule_slots (schedule_id, slot, state) SELECT target, m, 'missed' FROM unnest(missed_slots) AS m
+        ON CONFLICT (schedule_id, slot) DO NOTHING;
+    open := cardinality(open_pipelines(target)) > 0;
+    waits := EXISTS (SELECT FROM schedule_slots AS s WHERE s.schedule_id = target AND s.state = 'waiting');
+    FOR entry IN SELECT * FROM jsonb_array_elements(wanted) LOOP
+        moment := (entry ->> 'slot')::timestamptz;
+        state := CASE WHEN schedule.overlap = 'allow' OR NOT (open OR waits) THEN 'fired'
+                      WHEN schedule.overlap = 'skip' OR (schedule.overlap = 'buffer_one' AND waits) THEN 'skipped'
+                      ELSE 'waiting' END;
+        IF state = 'waiting' THEN -- of several the newest, where the others are cancelled anyway
+            UPDATE schedule_slots AS s SET state = 'skipped' WHERE s.schedule_id = target AND s.state = 'waiting';
+            waits := true;
+        END IF;
+        INSERT INTO schedule_slots (schedule_id, slot, state)
+        VALUES (target, moment, CASE WHEN state = 'fired' THEN 'skipped' ELSE state END)
+            ON CONFLICT (schedule_id, slot) DO NOTHING;
+        CONTINUE WHEN NOT FOUND OR state <> 'fired';
+        one := fire_slot(target, moment, entry);
+        open := open OR NOT entry ? 'error';
+        hints := hints || (one -> 'hints');
+        queued := queued || (one -> 'queued');
+    END LOOP;
+    RETURN json_build_object('hints', hints, 'queued', queued);
+END $$;
+
+--
+-- Name: fire_slot(bigint, timestamp with time zone, jsonb); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.fire_slot(target bigint, the_slot timestamp with time zone, made jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    AS $$
+-- Stores the pipeline of a slot whose row is there; the caller holds its schedule. `made` is the pipeline with its edges,
+-- or the `error` that none could be made.
+DECLARE
+    from_stages integer[];
+    to_stages integer[];
+BEGIN
+    IF made ? 'error' THEN
+        UPDATE schedule_slots SET state = 'failed', error = made -> 'error', decided_at = clock_timestamp()
+         WHERE schedule_id = target AND slot = the_slot;
+        RETURN '{"hints": [], "queued": []}';
+    END IF;
+    UPDATE schedule_slots
+       SET state = 'fired', pipeline = (made -> 'spec' ->> 'uuid')::uuid, decided_at = clock_timestamp()
+     WHERE schedule_id = target AND slot = the_slot;
+    SELECT coalesce(array_agg((e ->> 0)::integer), '{}'), coalesce(array_agg((e ->> 1)::integer), '{}')
+      INTO from_stages, to_stages FROM jsonb_array_elements(made -> 'edges') AS e;
+    RETURN create_pipeline(made -> 'spec', from_stages, to_stages);
+END $$;
+
+--
+-- Name: fire_waiting_slot(bigint, bigint, timestamp with time zone, jsonb); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.fire_waiting_slot(target bigint, seen_revision bigint, the_slot timestamp with time zone, made jsonb) RETURNS json
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    AS $$
+-- Runs the slot that waits, if it still does and nothing is in its way any more; else it is `stale`.
+BEGIN
+    PERFORM set_config('lock_timeout', '2s', true);
+    PERFORM FROM schedules WHERE id = target AND revision = seen_revision AND NOT paused FOR NO KEY UPDATE;
+    IF NOT FOUND OR cardinality(open_pipelines(target)) > 0
+       OR NOT EXISTS (SELECT FROM schedule_slots AS s
+                       WHERE s.schedule_id = target AND s.slot = the_slot AND s.state = 'waiting') THEN
+        RETURN json_build_object('stale', true);
+    END IF;
+    RETURN fire_slot(target, the_slot, made);
+END $$;
+
+--
 -- Name: give_up_at(timestamp with time zone, double precision, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -624,6 +749,48 @@ CREATE FUNCTION public.hints(ids bigint[], releasable boolean) RETURNS json
     SELECT coalesce(json_agg(json_build_object('pipeline_id', p.id, 'pipeline', p.uuid, 'seq', p.last_seq,
                                                'releasable', releasable)), '[]')
       FROM pipelines AS p WHERE p.id = ANY (ids)
+$$;
+
+--
+-- Name: holds_lease(uuid, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.holds_lease(worker uuid, moment timestamp with time zone) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+-- Whether a worker may still be at work.
+    SELECT EXISTS (SELECT FROM workers WHERE id = worker AND state IN ('live', 'draining') AND lease_expires_at > moment)
+$$;
+
+--
+-- Name: periodic_runs; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.periodic_runs (
+    name text NOT NULL,
+    slot timestamp with time zone NOT NULL,
+    worker_id uuid,
+    outcome text,
+    done bigint,
+    error jsonb,
+    started_at timestamp with time zone,
+    expires_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    CONSTRAINT periodic_runs_check CHECK (((outcome IS NULL) = (finished_at IS NULL))),
+    CONSTRAINT periodic_runs_check1 CHECK (((COALESCE(outcome, ''::text) = 'missed'::text) OR ((worker_id IS NOT NULL) AND (started_at IS NOT NULL) AND (expires_at IS NOT NULL)))),
+    CONSTRAINT periodic_runs_error_check CHECK ((jsonb_typeof(error) = 'object'::text)),
+    CONSTRAINT periodic_runs_outcome_check CHECK ((outcome = ANY (ARRAY['completed'::text, 'failed'::text, 'timed_out'::text, 'cancelled'::text, 'lost'::text, 'missed'::text])))
+);
+
+--
+-- Name: is_lost(public.periodic_runs, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.is_lost(run public.periodic_runs, moment timestamp with time zone) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+-- Whether nobody will tell any more how a run has ended.
+    SELECT run.outcome IS NULL AND (run.expires_at <= moment OR NOT holds_lease(run.worker_id, moment))
 $$;
 
 --
@@ -710,6 +877,26 @@ CREATE FUNCTION public.next_place() RETURNS bigint
     LANGUAGE sql STABLE
     AS $$
     SELECT greatest(place_of(pg_current_xact_id()), place_of(pg_snapshot_xmax(pg_current_snapshot())) - 1)
+$$;
+
+--
+-- Name: open_pipelines(bigint); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.open_pipelines(schedule bigint) RETURNS uuid[]
+    LANGUAGE sql
+    SET enable_seqscan TO 'off'
+    AS $$
+-- The pipelines of a schedule that have not ended; those that have are not looked at a second time. One that is retried
+-- after its end is not counted again.
+    WITH over AS (
+        UPDATE schedule_slots AS s SET ended = true
+         WHERE s.schedule_id = schedule AND s.state = 'fired' AND NOT s.ended
+           AND NOT EXISTS (SELECT FROM pipelines AS p WHERE p.uuid = s.pipeline AND p.finished_at IS NULL)
+        RETURNING s.slot
+    )
+    SELECT coalesce(array_agg(s.pipeline), '{}') FROM schedule_slots AS s
+     WHERE s.schedule_id = schedule AND s.state = 'fired' AND NOT s.ended AND s.slot NOT IN (SELECT slot FROM over)
 $$;
 
 --
@@ -1164,6 +1351,17 @@ CREATE FUNCTION public.settled_place() RETURNS bigint
 $$;
 
 --
+-- Name: slot_of(timestamp with time zone, integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.slot_of(moment timestamp with time zone, interval_s integer) RETURNS timestamp with time zone
+    LANGUAGE sql IMMUTABLE
+    AS $$
+-- The slot that a moment lies in.
+    SELECT date_bin(make_interval(secs => interval_s), moment, timestamptz '1970-01-01 00:00:00+00')
+$$;
+
+--
 -- Name: stages_to_retry(bigint, integer); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -1214,6 +1412,61 @@ BEGIN
     PERFORM append_events(ARRAY[ROW (pipeline.id, 'pipeline.started', NULL, '{}'::json)::new_event]
                           || queued_news(queued), moment);
     RETURN json_build_object('hints', hints(ARRAY[pipeline.id], false), 'queued', to_dispatch(queued, moment));
+END $$;
+
+--
+-- Name: take_periodic_slots(uuid, text[], integer[], double precision[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.take_periodic_slots(worker uuid, names text[], intervals_s integer[], leases_s double precision[]) RETURNS json
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    AS $$
+-- Gives the worker the slots that have begun and that nobody has taken, one for each task at most, and records those that
+-- went by without anybody: all are counted, the newest hundred have a row. The row of the task is the lock, its last slot
+-- the guard, and this clock the only one that decides; so a slot is taken once, whatever Redis or a worker's clock says.
+-- A task whose last run goes on is left alone. A run is over when its worker has lost its lease, or after a lease of its
+-- own, which is longer than it may take.
+DECLARE
+    task periodic_tasks;
+    taken jsonb := '[]';
+    moment timestamptz := clock_timestamp();
+    present timestamptz;
+    step interval;
+    passed bigint;
+BEGIN
+    IF NOT holds_lease(worker, moment) THEN
+        RETURN '[]';
+    END IF;
+    INSERT INTO periodic_tasks (name, interval_s) SELECT * FROM unnest(names, intervals_s) ON CONFLICT (name) DO NOTHING;
+    FOR task IN
+        SELECT t.name, i.interval_s, t.last_slot, t.missed
+          FROM periodic_tasks AS t JOIN unnest(names, intervals_s) AS i (name, interval_s) ON i.name = t.name
+         WHERE t.last_slot IS NULL OR t.last_slot < slot_of(clock_timestamp(), i.interval_s)
+         ORDER BY t.name FOR UPDATE OF t SKIP LOCKED
+    LOOP
+        moment := clock_timestamp();
+        present := slot_of(moment, task.interval_s);
+        step := make_interval(secs => task.interval_s);
+        UPDATE periodic_runs AS r
+           SET outcome = 'lost', finished_at = moment,
+               error = '{"code": "lost_worker", "message": "Its worker has not told how it ended."}'
+         WHERE r.name = task.name AND r.outcome IS NULL AND is_lost(r, moment);
+        CONTINUE WHEN EXISTS (SELECT FROM periodic_runs AS r WHERE r.name = task.name AND r.outcome IS NULL);
+        passed := coalesce(greatest(0, ceil(extract(epoch FROM present - task.last_slot) / task.interval_s) - 1), 0);
+        INSERT INTO periodic_runs (name, slot, outcome, finished_at)
+        SELECT task.name, present - n * step, 'missed', moment FROM generate_series(1, least(passed, 100)) AS n
+            ON CONFLICT (name, slot) DO NOTHING;
+        INSERT INTO periodic_runs (name, slot, worker_id, started_at, expires_at)
+        VALUES (task.name, present, worker, moment,
+                moment + leases_s[array_position(names, task.name)] * interval '1 second')
+            ON CONFLICT (name, slot) DO NOTHING;
+        CONTINUE WHEN NOT FOUND;
+        UPDATE periodic_tasks AS t
+           SET last_slot = present, missed = t.missed + passed, interval_s = task.interval_s WHERE t.name = task.name;
+        taken := taken || jsonb_build_object('name', task.name, 'slot', present);
+    END LOOP;
+    RETURN taken;
 END $$;
 
 --
@@ -1479,6 +1732,18 @@ CREATE TABLE public.paces (
 WITH (fillfactor='70');
 
 --
+-- Name: periodic_tasks; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.periodic_tasks (
+    name text NOT NULL,
+    interval_s integer NOT NULL,
+    last_slot timestamp with time zone,
+    missed bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT periodic_tasks_interval_s_check CHECK ((interval_s > 0))
+);
+
+--
 -- Name: pipelines; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -1553,6 +1818,24 @@ CREATE TABLE public.running_totals (
 );
 
 --
+-- Name: schedule_slots; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.schedule_slots (
+    schedule_id bigint NOT NULL,
+    slot timestamp with time zone NOT NULL,
+    state text NOT NULL,
+    pipeline uuid,
+    ended boolean DEFAULT false NOT NULL,
+    error jsonb,
+    decided_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT schedule_slots_check CHECK (((state = 'fired'::text) = (pipeline IS NOT NULL))),
+    CONSTRAINT schedule_slots_check1 CHECK (((state = 'failed'::text) = (error IS NOT NULL))),
+    CONSTRAINT schedule_slots_error_check CHECK ((jsonb_typeof(error) = 'object'::text)),
+    CONSTRAINT schedule_slots_state_check CHECK ((state = ANY (ARRAY['fired'::text, 'skipped'::text, 'waiting'::text, 'missed'::text, 'failed'::text])))
+);
+
+--
 -- Name: schedulers; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -1560,6 +1843,55 @@ CREATE TABLE public.schedulers (
     id uuid NOT NULL,
     name text NOT NULL,
     heartbeat_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+--
+-- Name: schedules; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.schedules (
+    id bigint NOT NULL,
+    project text DEFAULT 'default'::text NOT NULL,
+    name text NOT NULL,
+    description text NOT NULL,
+    cron text NOT NULL,
+    timezone text NOT NULL,
+    template text,
+    version integer,
+    params jsonb NOT NULL,
+    pipeline json,
+    priority smallint,
+    labels jsonb NOT NULL,
+    overlap text NOT NULL,
+    catch_up text NOT NULL,
+    catch_up_max integer NOT NULL,
+    paused boolean NOT NULL,
+    next_run_at timestamp with time zone,
+    missed bigint DEFAULT 0 NOT NULL,
+    revision bigint DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT schedules_catch_up_check CHECK ((catch_up = ANY (ARRAY['none'::text, 'latest'::text, 'all'::text]))),
+    CONSTRAINT schedules_catch_up_max_check CHECK ((catch_up_max > 0)),
+    CONSTRAINT schedules_check CHECK (((template IS NULL) <> (pipeline IS NULL))),
+    CONSTRAINT schedules_check1 CHECK (((NOT paused) OR (next_run_at IS NULL))),
+    CONSTRAINT schedules_name_check CHECK ((name ~ '^[a-z0-9]([-_a-z0-9]{0,61}[a-z0-9])?$'::text)),
+    CONSTRAINT schedules_overlap_check CHECK ((overlap = ANY (ARRAY['skip'::text, 'allow'::text, 'buffer_one'::text, 'cancel_other'::text]))),
+    CONSTRAINT schedules_params_check CHECK ((jsonb_typeof(params) = 'object'::text))
+)
+WITH (fillfactor='70');
+
+--
+-- Name: schedules_id_seq; Type: SEQUENCE; Schema: public; Owner: -
+--
+
+ALTER TABLE public.schedules ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.schedules_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
 );
 
 --
@@ -1711,6 +2043,22 @@ CREATE TABLE public.task_types (
 );
 
 --
+-- Name: templates; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.templates (
+    project text DEFAULT 'default'::text NOT NULL,
+    name text NOT NULL,
+    version integer NOT NULL,
+    description text NOT NULL,
+    params_schema json NOT NULL,
+    pipeline json NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT templates_name_check CHECK ((name ~ '^[a-z0-9]([-_a-z0-9]{0,61}[a-z0-9])?$'::text)),
+    CONSTRAINT templates_version_check CHECK ((version > 0))
+);
+
+--
 -- Name: workers; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -1808,6 +2156,20 @@ ALTER TABLE ONLY public.paces
     ADD CONSTRAINT paces_pkey PRIMARY KEY (pipeline_id, "position");
 
 --
+-- Name: periodic_runs periodic_runs_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.periodic_runs
+    ADD CONSTRAINT periodic_runs_pkey PRIMARY KEY (name, slot);
+
+--
+-- Name: periodic_tasks periodic_tasks_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.periodic_tasks
+    ADD CONSTRAINT periodic_tasks_pkey PRIMARY KEY (name);
+
+--
 -- Name: pipelines pipelines_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -1836,11 +2198,32 @@ ALTER TABLE ONLY public.running_totals
     ADD CONSTRAINT running_totals_pkey PRIMARY KEY (task);
 
 --
+-- Name: schedule_slots schedule_slots_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.schedule_slots
+    ADD CONSTRAINT schedule_slots_pkey PRIMARY KEY (schedule_id, slot);
+
+--
 -- Name: schedulers schedulers_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
 ALTER TABLE ONLY public.schedulers
     ADD CONSTRAINT schedulers_pkey PRIMARY KEY (id);
+
+--
+-- Name: schedules schedules_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.schedules
+    ADD CONSTRAINT schedules_pkey PRIMARY KEY (id);
+
+--
+-- Name: schedules schedules_project_name_key; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.schedules
+    ADD CONSTRAINT schedules_project_name_key UNIQUE (project, name);
 
 --
 -- Name: schema_migrations schema_migrations_pkey; Type: CONSTRAINT; Schema: public; Owner: -
@@ -1892,6 +2275,13 @@ ALTER TABLE ONLY public.task_types
     ADD CONSTRAINT task_types_pkey PRIMARY KEY (project, name);
 
 --
+-- Name: templates templates_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.templates
+    ADD CONSTRAINT templates_pkey PRIMARY KEY (project, name, version);
+
+--
 -- Name: workers workers_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -1941,6 +2331,12 @@ CREATE INDEX events_of_pipelines ON public.events USING btree (pipeline_id, seq)
 CREATE INDEX idempotency_keys_by_expiry ON public.idempotency_keys USING btree (expires_at);
 
 --
+-- Name: periodic_runs_running; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX periodic_runs_running ON public.periodic_runs USING btree (name) WHERE (outcome IS NULL);
+
+--
 -- Name: pipelines_by_age; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -1969,6 +2365,24 @@ CREATE INDEX pipelines_open ON public.pipelines USING btree (project, status, cr
 --
 
 CREATE INDEX pipelines_to_settle ON public.pipelines USING btree (id) WHERE (all_ended AND (status = ANY (ARRAY['running'::text, 'paused'::text, 'cancelling'::text])));
+
+--
+-- Name: schedule_slots_open; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX schedule_slots_open ON public.schedule_slots USING btree (schedule_id) WHERE ((state = 'fired'::text) AND (NOT ended));
+
+--
+-- Name: schedule_slots_waiting; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE UNIQUE INDEX schedule_slots_waiting ON public.schedule_slots USING btree (schedule_id) WHERE (state = 'waiting'::text);
+
+--
+-- Name: schedules_due; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX schedules_due ON public.schedules USING btree (next_run_at) WHERE (next_run_at IS NOT NULL);
 
 --
 -- Name: stages_by_status; Type: INDEX; Schema: public; Owner: -
@@ -2038,6 +2452,13 @@ ALTER TABLE ONLY public.metric_series
 
 ALTER TABLE ONLY public.paces
     ADD CONSTRAINT paces_pipeline_id_fkey FOREIGN KEY (pipeline_id) REFERENCES public.pipelines(id) ON DELETE CASCADE;
+
+--
+-- Name: schedule_slots schedule_slots_schedule_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.schedule_slots
+    ADD CONSTRAINT schedule_slots_schedule_id_fkey FOREIGN KEY (schedule_id) REFERENCES public.schedules(id) ON DELETE CASCADE;
 
 --
 -- Name: stages stages_pipeline_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -

@@ -58,7 +58,7 @@ async def create_pipeline(
         return plan(spec, await tasks.registered(state.pool), stages_max=state.settings.stages_max)
 
     if dry_run:
-        return _dry_run(await planned())
+        return dry_run_of(await planned())
     created = await create_once(request, state, planned)
     headers = {"Location": f"/api/v1/pipelines/{created.pipeline}", **(REPLAYED if created.replayed else {})}
     return Response(await pipelines.get(state.pool, created.pipeline), headers=headers)
@@ -158,7 +158,8 @@ async def delete_pipeline(state: ApiState, uuid: PipelineId) -> None:
     await after_delete(state, uuid)
 
 
-def _dry_run(planned: Plan) -> Response[Any]:
+def dry_run_of(planned: Plan) -> Response[Any]:
+    """Answer what would have been stored."""
     stages = [PlannedStage(stage.name, stage.task, stage.queue, stage.depends_on) for stage in planned.stages]
     return Response(DryRun(valid=True, name=planned.name, stages=stages), status_code=200)
 

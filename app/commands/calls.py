@@ -15,11 +15,13 @@ from app.settings import load_settings
 from schemas.checkpoint import CheckpointPage
 from schemas.limits import PAGE_MAX
 from schemas.pipeline import PipelinePage
+from schemas.schedule import SchedulePage
 from schemas.task import TaskPage
+from schemas.template import TemplatePage
 
-Id = TypeVar("Id", UUID, int)
-P = TypeVar("P", PipelinePage, TaskPage, CheckpointPage)
+P = TypeVar("P", PipelinePage, TaskPage, CheckpointPage, TemplatePage, SchedulePage)
 T = TypeVar("T")
+Id = TypeVar("Id", UUID, str, int)
 
 
 def connect() -> Client:
@@ -35,7 +37,7 @@ async def on_each(
     Returns the exit code of the first refusal.
     """
     if not ids:
-        raise InvalidRequest("Name one id or more.")
+        raise InvalidRequest("Name one or more.")
     code = exits.COMPLETED
     for each in ids:
         try:

@@ -13,7 +13,20 @@ import pytest
 from app.db import checkpoints as db_checkpoints
 from app.db import queries
 from app.db import stages as db_stages
-from app.services import checkpoints, events, graph, idempotency, pace, pipelines, queues, stages, task_control, workers
+from app.services import (
+    checkpoints,
+    events,
+    graph,
+    idempotency,
+    pace,
+    pipelines,
+    queues,
+    schedules,
+    slots,
+    stages,
+    task_control,
+    workers,
+)
 from schemas.checkpoint import CheckpointReport
 from schemas.idempotency import IdempotencyKey
 from schemas.queue import Queue
@@ -30,6 +43,19 @@ BLOCKS_MAX = 300
 """So many blocks of 8 KiB may a call look at, with all its statements. The tables have more than 20,000."""
 CALLS = 7
 """So often is each statement called: from the sixth time on Postgres may use a plan that fits all arguments alike."""
+SCHEDULES = """
+WITH made AS (
+    INSERT INTO schedules (name, description, cron, timezone, params, pipeline, labels, overlap, catch_up, catch_up_max,
+                           paused, next_run_at)
+    SELECT name, '', '* * * * *', 'UTC', '{}', '{"name": "p", "stages": [{"name": "a", "task": "noop"}]}', '{}',
+           'cancel_other', 'latest', 1, false, next_run_at
+      FROM (VALUES ('runs', now()), ('has-ended', now() + interval '1 h')) AS s (name, next_run_at)
+    RETURNING id, name
+)
+INSERT INTO schedule_slots (schedule_id, slot, state, pipeline)
+SELECT id, clock_timestamp() - interval '2 h', 'fired', CASE name WHEN 'runs' THEN $1::uuid ELSE $2 END FROM made
+UNION ALL
+SELECT id, clock_timestamp() - interval '1 h', 'waiting', NULL FROM made WHERE name = 'has-ended'"""
 STATISTICS = {
     "from before there was a history": "SELECT",
     "none at all": f"""
@@ -74,6 +100,15 @@ async def now(believed):
 
 async def claim(now: Present) -> None:
     assert (await now.worker.ask(requests_of([await now.queued.stage()]))).claims
+
+
+async def fire(now: Present) -> None:
+    """A slot comes while the pipeline of the one before runs, and another may run now because it has ended."""
+    await now.pool.c.execute(SCHEDULES, now.running.uuid, now.failed.uuid)
+    due = await slots.due(now.pool, 100)
+    assert [each.waiting for each in due] == [True, False]
+    assert not any([(await slots.fire(now.pool, each, stages_max=10)).stale for each in due])
+    assert await schedules.in_the_way(now.pool, 100) == [now.running.uuid]
 
 
 STATEMENTS: dict[str, Callable[[Present], Awaitable[object]]] = {
@@ -137,12 +172,13 @@ STATEMENTS: dict[str, Callable[[Present], Awaitable[object]]] = {
     ),
     "checkpoints.place_of_task": lambda now: checkpoints.list_page(now.pool, task_id=now.claim.stage),
     "pace.update": lambda now: pace.update_job_metrics(now.pool),
+    "schedules.fire": fire,
+    "schedules.prune": lambda now: schedules.prune(now.pool, 30),
     "queues.pause": lambda now: queues.resume(now.pool, Queue.DEFAULT),
 }
 ELSEWHERE = {
     "checkpoints.get",
     "checkpoints.item",
-    "checkpoints.stage_names",
     "selection",
     "tasks",
     "series",
@@ -151,9 +187,11 @@ ELSEWHERE = {
     "queues.depths",
     "workers.recent",
     "workers.fleet",
+} | {f"schedules.{name}" for name in ("due", "fire_waiting", "in_the_way")}
+"""What other tests put before a long history, those of the lists and of the streams; or one above, with its own."""
+WITHOUT_HISTORY = {"server", "pace.totals", "workers", "queues.paused", "stages.now", "periodic", "templates"} | {
+    f"schedules.{name}" for name in ("create", "change", "delete", "now", "summary", "get", "page")
 }
-"""What other tests put before a long history: those of the lists, and of the streams."""
-WITHOUT_HISTORY = {"server", "pace.totals", "workers", "queues.paused", "stages.now"}
 """What asks tables that do not grow with history, or none."""
 
 

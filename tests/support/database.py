@@ -26,6 +26,10 @@ _TABLES = (
     "stats_totals",
     "stats_minutes",
     "idempotency_keys",
+    "periodic_tasks",
+    "periodic_runs",
+    "templates",
+    "schedules",
 )
 EMPTY = "; ".join([*(f"DELETE FROM {table}" for table in _TABLES), "UPDATE queues SET paused_at = NULL"])
 
