@@ -6,17 +6,20 @@ import shutil
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from app.artifacts import attempt_directory
 from app.core.retention import Rule
 from app.services import checkpoints, pipelines, retention
+from app.settings import Settings
 from schemas.checkpoint import CheckpointReport
 from schemas.states import Outcome
 from tests.services.dying_cleanup import RULE
 from tests.support.pipelines import PAIR, submit
 from tests.support.workers import a_worker, ending
+from workers.cron import PERIODIC
 
 ROOT = Path(__file__).parents[2]
 
@@ -199,6 +202,19 @@ async def test_an_old_pipeline_is_judged_once_and_again_when_a_pin_or_the_rule_c
     assert (await retain(training, Rule(best_n=2, metric="loss"))).pipelines == 1
     assert (await retain(training, Rule(best_n=1, metric="loss"))).deleted == 1
     assert training.on_disk() == ["step-1"]
+
+
+async def test_the_hourly_task_does_what_the_settings_say(training, tmp_path):
+    for step in range(1, 6):
+        await training.save(step, loss=step)
+    await end(training)
+    (hourly,) = (task for task in PERIODIC if task.name == "cleanup_old_checkpoints")
+    wanted = {"checkpoint_keep_best": 2, "checkpoint_metric": "loss", "checkpoint_metric_mode": "max"}
+    young = Settings(data_dir=tmp_path, **wanted)
+    old = young.model_copy(update={"checkpoint_retention_days": 1e-9})
+    assert await hourly.run(SimpleNamespace(pool=training.pool, settings=young)) == 0
+    assert await hourly.run(SimpleNamespace(pool=training.pool, settings=old)) == 3
+    assert training.on_disk() == ["step-4", "step-5"]
 
 
 async def test_old_checkpoints_that_do_not_report_the_metric_are_kept_and_counted(training):
