@@ -28,12 +28,14 @@ async def run_process(room: Room, attempt: Attempt, task: Task, params: Any, rep
     """Run the process to the end of its whole group, or until it is stopped."""
     values = msgspec.to_builtins(params, str_keys=True)
     run = await asyncio.to_thread(contract.prepare, room.settings, attempt.claim, values)
-    process = await local.start(_launch(room, run, task, params))
     follower = Follower(contract.EventTail(run.events), reporter)
-    following = asyncio.create_task(follower.follow())
-    exit_ = await _until_end(process, attempt, room.settings.cancel_grace_s)
-    following.cancel()
-    await asyncio.gather(following, return_exceptions=True)
+    with room.progress_server.hearing(attempt.claim.stage, run.token_file, reporter.take) as variables:
+        run.env.update(variables)
+        process = await local.start(_launch(room, run, task, params))
+        following = asyncio.create_task(follower.follow())
+        exit_ = await _until_end(process, attempt, room.settings.cancel_grace_s)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
     await follower.read_rest()
     await reporter.close()
     if follower.result is None and task.result_of_exit is not None and exit_.exit_code == 0:

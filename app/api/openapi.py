@@ -18,6 +18,7 @@ from app.api import examples, examples_by_the_clock
 from app.api.health import Readiness
 from app.api.problems import MEDIA_TYPE
 from schemas.bulk import BulkAnswer, BulkRequest
+from schemas.checkpoint import Checkpoint, CheckpointPage
 from schemas.graph import PipelineGraph
 from schemas.periodic import PeriodicTaskPage
 from schemas.pipeline import DryRun, Pipeline, PipelinePage, PipelinePatch, PipelineProgress, PipelineSpec
@@ -56,6 +57,8 @@ STRUCTS = (
     Schedule,
     SchedulePage,
     SeriesPage,
+    Checkpoint,
+    CheckpointPage,
     StatsOverview,
     QueueStatus,
     QueuePage,
