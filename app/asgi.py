@@ -13,6 +13,7 @@ from litestar.datastructures import State
 from app.api import (
     auth,
     bulk,
+    checkpoints,
     docs,
     events,
     health,
@@ -60,6 +61,7 @@ def create_app(settings: Settings) -> Litestar:
             tasks.router,
             bulk.router,
             queues.router,
+            checkpoints.router,
             templates.router,
             schedules.router,
             list_workers,

@@ -879,6 +879,17 @@ BEGIN
 END $$;
 
 --
+-- Name: may_resume(text, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.may_resume(stage_status text, pipeline_status text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $$
+-- Whether a stage may still run or be retried, so that it needs its checkpoints to resume from.
+    SELECT stage_status <> 'completed' OR pipeline_status IN ('failed', 'cancelled')
+$$;
+
+--
 -- Name: next_place(); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -1519,6 +1530,18 @@ BEGIN
 END $$;
 
 --
+-- Name: time_to_go(double precision, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.time_to_go(eta_s double precision, reported_at timestamp with time zone) RETURNS double precision
+    LANGUAGE sql STABLE
+    AS $$
+-- What is left now of a time to go that was reported then; null if none was.
+    SELECT CASE WHEN eta_s IS NOT NULL
+                THEN greatest(0, eta_s - extract(epoch FROM clock_timestamp() - reported_at)) END
+$$;
+
+--
 -- Name: to_dispatch(public.queued_stage[], timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -1672,8 +1695,12 @@ CREATE TABLE public.checkpoints (
     state text DEFAULT 'complete'::text NOT NULL,
     pinned boolean DEFAULT false NOT NULL,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    reason text,
+    kept_by text DEFAULT ''::text NOT NULL,
     CONSTRAINT checkpoints_bytes_check CHECK ((bytes >= 0)),
-    CONSTRAINT checkpoints_state_check CHECK ((state = ANY (ARRAY['complete'::text, 'invalid'::text, 'deleting'::text, 'deleted'::text]))),
+    CONSTRAINT checkpoints_check CHECK (((NOT pinned) OR (state <> ALL (ARRAY['deleting'::text, 'deleted'::text])))),
+    CONSTRAINT checkpoints_reason_check CHECK ((length(reason) <= 4000)),
+    CONSTRAINT checkpoints_state_check CHECK ((state = ANY (ARRAY['writing'::text, 'complete'::text, 'invalid'::text, 'deleting'::text, 'deleted'::text]))),
     CONSTRAINT checkpoints_step_check CHECK ((step >= 0))
 );
 
@@ -1794,6 +1821,26 @@ CREATE TABLE public.metric_series (
 WITH (fillfactor='70');
 
 --
+-- Name: paces; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.paces (
+    pipeline_id bigint NOT NULL,
+    "position" integer NOT NULL,
+    attempt integer NOT NULL,
+    step double precision NOT NULL,
+    total double precision NOT NULL,
+    steps_per_s double precision,
+    eta_s double precision,
+    interval_s double precision,
+    reported_at timestamp with time zone NOT NULL,
+    silent boolean DEFAULT false NOT NULL,
+    CONSTRAINT paces_eta_s_check CHECK ((eta_s >= (0)::double precision)),
+    CONSTRAINT paces_steps_per_s_check CHECK ((steps_per_s >= (0)::double precision))
+)
+WITH (fillfactor='70');
+
+--
 -- Name: periodic_tasks; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -1863,6 +1910,20 @@ ALTER TABLE public.pipelines ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
 CREATE TABLE public.queues (
     name text NOT NULL,
     paused_at timestamp with time zone
+);
+
+--
+-- Name: running_totals; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.running_totals (
+    task text NOT NULL,
+    running integer NOT NULL,
+    reporting integer NOT NULL,
+    silent integer NOT NULL,
+    steps_per_s double precision NOT NULL,
+    eta_s double precision,
+    updated_at timestamp with time zone NOT NULL
 );
 
 --
@@ -2204,6 +2265,13 @@ ALTER TABLE ONLY public.metric_series
     ADD CONSTRAINT metric_series_pkey PRIMARY KEY (pipeline_id, "position", attempt, series);
 
 --
+-- Name: paces paces_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.paces
+    ADD CONSTRAINT paces_pkey PRIMARY KEY (pipeline_id, "position");
+
+--
 -- Name: periodic_runs periodic_runs_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -2237,6 +2305,13 @@ ALTER TABLE ONLY public.pipelines
 
 ALTER TABLE ONLY public.queues
     ADD CONSTRAINT queues_pkey PRIMARY KEY (name);
+
+--
+-- Name: running_totals running_totals_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.running_totals
+    ADD CONSTRAINT running_totals_pkey PRIMARY KEY (task);
 
 --
 -- Name: schedule_slots schedule_slots_pkey; Type: CONSTRAINT; Schema: public; Owner: -
@@ -2328,6 +2403,24 @@ ALTER TABLE ONLY public.templates
 
 ALTER TABLE ONLY public.workers
     ADD CONSTRAINT workers_pkey PRIMARY KEY (id);
+
+--
+-- Name: checkpoints_by_pipeline; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX checkpoints_by_pipeline ON public.checkpoints USING btree (pipeline_id, id);
+
+--
+-- Name: checkpoints_by_state; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX checkpoints_by_state ON public.checkpoints USING btree (state, id);
+
+--
+-- Name: checkpoints_to_judge; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX checkpoints_to_judge ON public.checkpoints USING btree (kept_by, pipeline_id) WHERE (state <> 'deleted'::text);
 
 --
 -- Name: dependencies_by_stage; Type: INDEX; Schema: public; Owner: -
@@ -2487,6 +2580,13 @@ ALTER TABLE ONLY public.metric_points
 
 ALTER TABLE ONLY public.metric_series
     ADD CONSTRAINT metric_series_pipeline_id_fkey FOREIGN KEY (pipeline_id) REFERENCES public.pipelines(id) ON DELETE CASCADE;
+
+--
+-- Name: paces paces_pipeline_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.paces
+    ADD CONSTRAINT paces_pipeline_id_fkey FOREIGN KEY (pipeline_id) REFERENCES public.pipelines(id) ON DELETE CASCADE;
 
 --
 -- Name: schedule_slots schedule_slots_schedule_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -

@@ -159,11 +159,15 @@ class Released(Transition, frozen=True, kw_only=True):
 
 
 class Progress(Struct, frozen=True):
-    """How far a running attempt has come, 0 to 1."""
+    """How far a running attempt has come, 0 to 1; and at which of how many steps it is, and how fast, if it says so."""
 
     stage: UUID
     lease_token: UUID
     progress: float
+    step: float | None = None
+    total: float | None = None
+    steps_per_s: float | None = None
+    eta_s: float | None = None
 
 
 class Lost(Struct, frozen=True):

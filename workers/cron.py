@@ -16,7 +16,7 @@ import structlog
 
 from app.errors import Unavailable
 from app.log import Outage
-from app.services import periodic, schedules
+from app.services import diagnosis, pace, periodic, retention, schedules
 from schemas.periodic import SlotOutcome, TakenSlot
 from workers.room import Room
 
@@ -25,7 +25,8 @@ TICK_SECONDS = frozenset(range(0, 60, 10))
 TELL_S = 60.0
 """How long a worker tries to tell how a run ended; then it is taken for lost."""
 PAUSE_S = 1.0
-KEPT_S = 30 * 86_400.0
+DAY_S = 86_400.0
+KEPT_S = 30 * DAY_S
 log = structlog.get_logger()
 
 
@@ -44,7 +45,32 @@ async def prune_slots(room: Room) -> int:
     return await periodic.prune(room.pool, KEPT_S) + await schedules.prune(room.pool, KEPT_S)
 
 
-PERIODIC: tuple[Periodic, ...] = (Periodic("prune_slots", 3_600, prune_slots),)
+async def cleanup_old_checkpoints(room: Room) -> int:
+    """Thin out the checkpoints of pipelines that ended long ago, as the settings say."""
+    settings, rule = room.settings, retention.rule_of(room.settings)
+    older_than_s = settings.checkpoint_retention_days * DAY_S
+    retained = await retention.cleanup_old_checkpoints(
+        room.pool, settings.data_dir, older_than_s=older_than_s, rule=rule
+    )
+    return retained.deleted
+
+
+async def update_job_metrics(room: Room) -> int:
+    """Count what runs and how fast."""
+    return await pace.update_job_metrics(room.pool)
+
+
+async def scan_failed_jobs(room: Room) -> int:
+    """Diagnose again what older rules have diagnosed, or nobody yet."""
+    return await diagnosis.scan_failed_jobs(room.pool, room.settings.data_dir)
+
+
+PERIODIC: tuple[Periodic, ...] = (
+    Periodic("prune_slots", 3_600, prune_slots),
+    Periodic("scan_failed_jobs", 300, scan_failed_jobs, timeout_s=240.0),
+    Periodic("cleanup_old_checkpoints", 3_600, cleanup_old_checkpoints, timeout_s=3_000.0),
+    Periodic("update_job_metrics", 60, update_job_metrics, timeout_s=30.0),
+)
 
 
 class Clockwork:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from app.core.references import UnresolvedReference
 from app.core.retry import next_delay_s
@@ -21,6 +22,7 @@ from workers.outcome import Ending
 from workers.process import run_process
 from workers.publish import LiveReports
 from workers.report import Reporter
+from workers.resume import resume_point
 from workers.room import Attempt, Room, Stop
 from workers.tasks import Task
 
@@ -56,6 +58,7 @@ class StageRunner:
     async def _execute(self, attempt: Attempt, task: Task, reporter: Reporter) -> Ending:
         try:
             params = msgspec.convert(await self._inputs(attempt), task.params, str_keys=True)
+            await self._find_resume_point(attempt)
         except (UnresolvedReference, msgspec.ValidationError) as error:
             return Ending.failed("param_invalid", str(error), retryable=False)
         if attempt.stop_reason is not None:
@@ -71,6 +74,14 @@ class StageRunner:
         while True:
             try:
                 return await stages.inputs(self.room.pool, attempt.claim)
+            except Unavailable:
+                await asyncio.sleep(PAUSE_S)
+
+    async def _find_resume_point(self, attempt: Attempt) -> None:
+        while attempt.claim.resume_from is not None:
+            try:
+                attempt.claim = replace(attempt.claim, resume_from=await resume_point(self.room, attempt.claim))
+                return
             except Unavailable:
                 await asyncio.sleep(PAUSE_S)
 

@@ -328,7 +328,8 @@ async def _serve(room: Room, waiting: JobQueue, queues: Sequence[Queue]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.drain)
     log.info("worker_started", worker=str(room.worker), queues=queues, slots=worker.capacity, plug_ins=worker.plug_ins)
-    await worker.async_run()
+    async with room.progress_server.serving():
+        await worker.async_run()
     await worker.close()
     log.info("worker_stopped", exit_code=worker.exit_code)
     return worker.exit_code

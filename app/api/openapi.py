@@ -18,6 +18,7 @@ from app.api import examples, examples_by_the_clock
 from app.api.health import Readiness
 from app.api.problems import MEDIA_TYPE
 from schemas.bulk import BulkAnswer, BulkRequest
+from schemas.checkpoint import Checkpoint, CheckpointPage
 from schemas.diagnosis import Category
 from schemas.failure import FailurePage
 from schemas.graph import PipelineGraph
@@ -60,6 +61,8 @@ STRUCTS = (
     SeriesPage,
     FailurePage,
     Category,
+    Checkpoint,
+    CheckpointPage,
     StatsOverview,
     QueueStatus,
     QueuePage,

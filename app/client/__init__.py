@@ -10,6 +10,7 @@ are repeated when their answer is lost; the streams reconnect where they were cu
 
 from typing import Any, Self
 
+from app.client.checkpoints import Checkpoints
 from app.client.errors import ApiError, Unreachable
 from app.client.events import Events
 from app.client.failures import Failures
@@ -37,6 +38,7 @@ class Client:
         self.tasks = Tasks(self._http, self.pipelines)
         self.queues = Queues(self._http)
         self.failures = Failures(self._http)
+        self.checkpoints = Checkpoints(self._http)
         self.templates = Templates(self._http)
         self.schedules = Schedules(self._http)
         self.events = Events(self._http)

@@ -12,6 +12,7 @@ from app.commands.running import open_client
 from app.commands.terminal import Output, print_json, print_line
 from app.errors import InvalidRequest
 from app.settings import load_settings
+from schemas.checkpoint import CheckpointPage
 from schemas.failure import FailurePage
 from schemas.limits import PAGE_MAX
 from schemas.pipeline import PipelinePage
@@ -19,9 +20,9 @@ from schemas.schedule import SchedulePage
 from schemas.task import TaskPage
 from schemas.template import TemplatePage
 
-P = TypeVar("P", PipelinePage, TaskPage, TemplatePage, SchedulePage, FailurePage)
+P = TypeVar("P", PipelinePage, TaskPage, CheckpointPage, TemplatePage, SchedulePage, FailurePage)
 T = TypeVar("T")
-Id = TypeVar("Id", UUID, str)
+Id = TypeVar("Id", UUID, str, int)
 
 
 def connect() -> Client:

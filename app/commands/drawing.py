@@ -1,7 +1,7 @@
 """Pipelines and tasks as tables that are readable at 80 columns; a wider terminal is told more."""
 
 from app.commands.terminal import clean, is_wide, one_line, print_line, print_table
-from app.commands.wording import age, message_of, took
+from app.commands.wording import age, brief, message_of, took
 from schemas.diagnosis import Diagnosis
 from schemas.graph import PipelineGraph
 from schemas.pipeline import Pipeline, PipelinePage
@@ -83,6 +83,7 @@ def draw_task(task: Task) -> None:
         "pipeline": f"{task.pipeline} ({task.pipeline_name})",
         "stage": task.name,
         "status": task.status,
+        "progress": _progress(task),
         "waiting": task.waiting_reason,
         "queue": f"{task.queue}, priority {task.priority}",
         "retries": f"{task.max_retries}, after {task.retry_delay:g} s",
@@ -115,6 +116,17 @@ def _told(diagnosis: Diagnosis | None) -> dict[str, str | None]:
         "root line": diagnosis.root_line,
         "remedy": diagnosis.remedy,
     }
+
+
+def _progress(task: Task) -> str:
+    """How far a running task has come, how fast, and with what success."""
+    told = [
+        None if task.step is None or task.total is None else f"step {task.step:g} of {task.total:g}",
+        None if task.steps_per_s is None else f"{task.steps_per_s:.3g} steps/s",
+        None if task.eta_s is None else f"{brief(task.eta_s)} to go",
+        None if task.loss is None else f"loss {task.loss:.4g}",
+    ]
+    return ", ".join(filter(None, told))
 
 
 def draw_series(page: SeriesPage) -> None:

@@ -17,6 +17,7 @@ from app.core.plan import plan
 from app.core.single import plan_task
 from app.core.template import plan_template, template_faults
 from schemas.bulk import BulkAnswer, BulkRequest
+from schemas.checkpoint import Checkpoint, CheckpointPage
 from schemas.failure import FailurePage
 from schemas.graph import PipelineGraph
 from schemas.periodic import PeriodicTaskPage
@@ -59,6 +60,9 @@ DECODED = {
     "listTaskMetrics": SeriesPage,
     "getPipelineGraph": PipelineGraph,
     "getStatsOverview": StatsOverview,
+    "listCheckpoints": CheckpointPage,
+    "pinCheckpoint": Checkpoint,
+    "unpinCheckpoint": Checkpoint,
     "listQueues": QueuePage,
     "pauseQueue": QueueStatus,
     "resumeQueue": QueueStatus,

@@ -10,7 +10,15 @@ from schemas.event import EventType
 from schemas.periodic import SlotOutcome
 from schemas.queue import Queue, Slot
 from schemas.schedule import CatchUp, Overlap, SlotState
-from schemas.states import PIPELINE_TERMINAL, STAGE_TERMINAL, Outcome, PipelineStatus, StageStatus, TriggerRule
+from schemas.states import (
+    PIPELINE_TERMINAL,
+    STAGE_TERMINAL,
+    CheckpointState,
+    Outcome,
+    PipelineStatus,
+    StageStatus,
+    TriggerRule,
+)
 from schemas.worker import WorkerState
 
 CHECKS = """
@@ -35,6 +43,7 @@ async def checks(pool: Pool):
         ("stages", "slot", Slot),
         ("stages", "trigger_rule", TriggerRule),
         ("attempts", "outcome", Outcome),
+        ("checkpoints", "state", CheckpointState),
         ("events", "type", EventType),
         ("workers", "state", WorkerState),
         ("periodic_runs", "outcome", SlotOutcome),

@@ -226,3 +226,23 @@ def test_lint_asks_the_api_which_knows_all_tasks(up: Up):
     assert up("lint", "-", "--offline", stdin=spec).returncode == 0
     done = up("lint", "-", stdin=spec)
     assert (done.returncode, "/stages/0/task" in done.stdout) == (1, True)
+
+
+SAVE = """
+for step in 1 2 3; do
+  echo weights > $HEADWAY_CHECKPOINT_DIR/$step
+  echo '{"type": "checkpoint", "path": "'$HEADWAY_CHECKPOINT_DIR/$step'", "step": '$step'}' >> $HEADWAY_EVENTS
+done
+"""
+
+
+def test_checkpoints_are_listed_pinned_and_unpinned(up: Up):
+    task_id = task(up, *sh(SAVE), "--wait")
+    found = answer(up, "checkpoints", "ls", "--task-id", task_id)["items"]
+    assert [(each["step"], each["bytes"]) for each in found] == [(3, 8), (2, 8), (1, 8)]
+    pinned = up("checkpoints", "pin", str(found[0]["id"]), "999999999", str(found[1]["id"]))
+    assert (pinned.returncode, pinned.stdout.count(" complete, pinned ")) == (5, 2)
+    assert not answer(up, "checkpoints", "unpin", str(found[0]["id"]))["pinned"]
+    table = up("checkpoints", "ls", "--pipeline", found[0]["pipeline"], "--stage", found[0]["stage"], "--limit", "2")
+    assert (table.stdout.count("complete, pinned"), table.stdout.count("8 B")) == (1, 2)
+    assert "--cursor" in table.stderr

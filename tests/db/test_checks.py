@@ -109,6 +109,14 @@ ROWS = {
     "VALUES (1, 1, 1, 1, 'x', 'torn')",
     "a failure that is diagnosed with a list": "INSERT INTO failures (pipeline_id, position, attempt, stage, task, "
     f"failed_at, diagnosis) VALUES (1, 1, 1, gen_random_uuid(), 'noop', {A_MOMENT}, '[]')",
+    "a checkpoint that is pinned and goes": "INSERT INTO checkpoints (pipeline_id, position, attempt, step, path, "
+    "pinned, state) VALUES (1, 1, 1, 1, 'x', true, 'deleting')",
+    "a checkpoint that is invalid for a whole book of reasons": "INSERT INTO checkpoints (pipeline_id, position, "
+    "attempt, step, path, reason) VALUES (1, 1, 1, 1, 'x', repeat('x', 4001))",
+    "a stage that goes back": "INSERT INTO paces (pipeline_id, position, attempt, step, total, steps_per_s, "
+    f"reported_at) VALUES (1, 1, 1, 1, 1, -1, {A_MOMENT})",
+    "a stage that has ended in the past": "INSERT INTO paces (pipeline_id, position, attempt, step, total, eta_s, "
+    f"reported_at) VALUES (1, 1, 1, 1, 1, -1, {A_MOMENT})",
     "an idempotency key with a space": "INSERT INTO idempotency_keys (key, fingerprint, pipeline, expires_at) "
     f"VALUES ('a b', '', gen_random_uuid(), {A_MOMENT})",
 }

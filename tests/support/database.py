@@ -20,6 +20,7 @@ _TABLES = (
     "attempts",
     "events",
     "checkpoints",
+    "running_totals",
     "workers",
     "schedulers",
     "task_types",

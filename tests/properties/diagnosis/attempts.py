@@ -1,6 +1,7 @@
 """Run a broken program as an attempt, by the worker's own code: its supervisor, run contract, conclusion, diagnosis."""
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from textwrap import dedent
 from types import SimpleNamespace
@@ -85,7 +86,8 @@ async def end_of(one: Broken, directory: Path, *, argv: list[str] | None = None)
     claim = _claim(one.timeout_s)
     attempt = Attempt(claim)
     listener = Listener(attempt)
-    room = SimpleNamespace(settings=Settings(data_dir=directory / "data", cancel_grace_s=GRACE_S))
+    settings = Settings(data_dir=directory / "data", cancel_grace_s=GRACE_S)
+    room = SimpleNamespace(settings=settings, progress_server=SimpleNamespace(hearing=lambda *_: nullcontext({})))
     params = CommandParams(argv=argv or in_a_file(one, directory), cwd=str(directory))
     ending = await run_process(room, attempt, RUN_COMMAND, params, listener)
     return await diagnosed(_completion(claim, ending, attempt.stop_reason), ending, listener.heard)
