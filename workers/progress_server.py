@@ -96,7 +96,7 @@ class ProgressServer:
             return refused.status
         try:
             listener.hear(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return HTTPStatus.BAD_REQUEST
         return HTTPStatus.OK
 

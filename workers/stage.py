@@ -58,12 +58,12 @@ class StageRunner:
     async def _execute(self, attempt: Attempt, task: Task, reporter: Reporter) -> Ending:
         try:
             params = msgspec.convert(await self._inputs(attempt), task.params, str_keys=True)
-            await self._find_resume_point(attempt)
         except (UnresolvedReference, msgspec.ValidationError) as error:
             return Ending.failed("param_invalid", str(error), retryable=False)
-        if attempt.stop_reason is not None:
-            return Ending(Outcome.CANCELLED)
         try:
+            await self._find_resume_point(attempt)
+            if attempt.stop_reason is not None:
+                return Ending(Outcome.CANCELLED)
             execute = run_inline if task.slot == Slot.INLINE else run_process
             return await execute(self.room, attempt, task, params, reporter)
         except Exception as error:
@@ -78,7 +78,7 @@ class StageRunner:
                 await asyncio.sleep(PAUSE_S)
 
     async def _find_resume_point(self, attempt: Attempt) -> None:
-        while attempt.claim.resume_from is not None:
+        while attempt.claim.resume_from is not None and attempt.stop_reason is None:
             try:
                 attempt.claim = replace(attempt.claim, resume_from=await resume_point(self.room, attempt.claim))
                 return

@@ -93,6 +93,7 @@ async def test_a_training_that_knows_percents_only_is_heard_too(server, attempt)
         ({"body": b"[]"}, 400),
         ({"body": {"trainerStatus": {"progressPercentage": "half"}}}, 400),
         ({"body": b"\xff"}, 400),
+        ({"body": b"[" * 100_000}, 400),
         ({"Content-Length": None}, 411),
         ({"Content-Length": "-1"}, 411),
         ({"Content-Length": "1e3"}, 411),
@@ -101,7 +102,7 @@ async def test_a_training_that_knows_percents_only_is_heard_too(server, attempt)
         ({"Transfer-Encoding": "chunked"}, 411),
         ({"X-Filler": "x" * HEAD_BYTES_MAX}, 431),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:40],
 )
 async def test_what_is_no_report_of_this_attempt_is_refused(server, attempt, change, status):
     lines, path, token = attempt

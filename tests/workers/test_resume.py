@@ -1,5 +1,6 @@
 """Where an attempt takes up the work: at the newest checkpoint that is what it was when it was reported."""
 
+import errno
 import hashlib
 import json
 import os
@@ -149,8 +150,17 @@ def test_a_directory_is_what_its_manifest_says(saved):
     assert fault_of(saved, 0) == "its file weights has 3 bytes, and not 4"
     manifest(saved, weights=b"www", optimizer=b"")
     assert fault_of(saved, 0) == "its file optimizer is missing"
-    (saved / "manifest.json").write_text('{"files": {')
-    assert fault_of(saved, 0) == "its manifest.json is torn"
+    for torn in ('{"files": {', "", "[" * 100_000):
+        (saved / "manifest.json").write_text(torn)
+        assert fault_of(saved, 0) == "its manifest.json is torn"
+
+
+def test_a_disk_that_cannot_be_read_is_a_fault_and_not_the_end_of_the_stage(saved, monkeypatch):
+    def broken(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "pread", broken)
+    assert fault_of(saved, 0) == "it cannot be read: Input/output error"
 
 
 @pytest.mark.parametrize(
@@ -163,8 +173,9 @@ def test_a_manifest_about_something_else_proves_nothing(saved, text):
 
 
 def test_nothing_outside_is_read_no_link_is_followed_and_no_pipe_is_waited_for(saved):
-    manifest(saved, **{"../secret": b""})
-    assert fault_of(saved, 0) == "its manifest.json names a file outside"
+    for name in ("../secret", "/etc/passwd", "weights\0"):
+        manifest(saved, **{name: b""})
+        assert fault_of(saved, 0) == "its manifest.json names a file outside"
     os.mkfifo(saved / "pipe")
     (saved / "link").symlink_to("/etc/passwd")
     for name in ("pipe", "link"):

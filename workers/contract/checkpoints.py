@@ -34,8 +34,11 @@ def fault_of(path: Path, bytes_min: int) -> str | None:
     size = size_of(path)
     if size is None:
         return "it is no longer there"
-    if path.is_dir() and (fault := _fault_by_manifest(path)):
-        return fault
+    try:
+        if path.is_dir() and (fault := _fault_by_manifest(path)):
+            return fault
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
     if size < bytes_min:
         return f"it has {size:,} bytes, and had {bytes_min:,} when it was reported"
     return None
@@ -66,7 +69,7 @@ def _fault_by_manifest(directory: Path) -> str | None:
         text = os.pread(file, MANIFEST_BYTES_MAX, 0)
     try:
         found = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return f"its {MANIFEST} is torn"
     try:
         manifest = msgspec.convert(found, _Manifest)
@@ -78,7 +81,7 @@ def _fault_by_manifest(directory: Path) -> str | None:
 
 
 def _fault_of_file(directory: Path, name: str, expected: _File) -> str | None:
-    if Path(name).is_absolute() or ".." in Path(name).parts:
+    if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
         return f"its {MANIFEST} names a file outside"
     with open_regular(directory / name) as file:
         if file is None:
