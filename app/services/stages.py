@@ -160,10 +160,9 @@ async def enforce_timeouts(pool: Pool, lease_timeout_s: float) -> Completed:
 def _as_lost(attempt: Lost) -> Completion:
     losses = attempt.losses + 1
     message = f"The worker {attempt.worker} was lost while it ran this stage"
-    error = {
-        "code": "lost_worker",
-        "message": f"{message}, {losses} times in a row." if retry.quarantined(losses) else f"{message}.",
-    }
+    error: dict[str, Any] = {"code": "lost_worker", "message": f"{message}."}
+    if retry.quarantined(losses):
+        error |= {"message": f"{message}, {losses} times in a row.", "losses": losses}
     return Completion(
         stage=attempt.stage,
         attempt=attempt.attempt,

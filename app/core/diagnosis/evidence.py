@@ -11,6 +11,8 @@ from schemas.diagnosis import Facts
 class Evidence:
     """``code`` is Headway's own word for the end; ``message`` and ``traceback`` are what the program said of it.
 
+    ``losses`` counts workers that were lost in a row, where that is why it is not tried again.
+
     The program's word is what it reported, or left in the file that ``TORCHELASTIC_ERROR_FILE`` names. ``log`` is the
     end of what it printed.
     """
@@ -20,6 +22,7 @@ class Evidence:
     traceback: str = ""
     exit_code: int | None = None
     signal: int | None = None
+    losses: int | None = None
     log: str = ""
     facts: Facts = field(default_factory=Facts)
 
@@ -32,6 +35,7 @@ class Evidence:
             traceback=str(error.get("traceback", "")),
             exit_code=_whole(error.get("exit_code")),
             signal=_whole(error.get("signal")),
+            losses=_whole(error.get("losses")),
             log=log or str(error.get("log_tail", "")),
             facts=facts or Facts(),
         )

@@ -42,6 +42,9 @@ _SIGNALS = {
     ),
 }
 _FROM_OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+_QUARANTINED = (
+    "It has lost its workers again and again: look at their machines whether it is this stage that kills them."
+)
 _SPAWN_FAULTS = (
     "no such file",
     "permission denied",
@@ -71,21 +74,24 @@ def verdict(evidence: Evidence, log: Findings) -> Verdict:
     if evidence.code in TIMEOUTS:
         return _timed_out(evidence.facts, log)
     if own := OWN_FACTS.get(evidence.code):
-        outlook = Outlook.FREE if evidence.code in FREE else None
-        return Verdict(own, outlook=outlook, line=evidence.message if evidence.code in TOLD else None)
+        return _known_by_headway(own, evidence)
     if evidence.code == "spawn_failed":
         return _not_started(evidence.message)
     word = of_word("\n".join(filter(None, (evidence.message, evidence.traceback))))
-    if evidence.code == "worker_error":
-        known = word.cause
-        return (
-            _of(known) if known and not known.is_generic else Verdict(Category.ORCHESTRATOR_BUG, line=evidence.message)
-        )
+    if evidence.code == "worker_error" and (word.cause is None or word.cause.is_generic):
+        return Verdict(Category.ORCHESTRATOR_BUG, line=evidence.message)
     cascades = [*word.cascades, *log.cascades]
     if evidence.signal is not None and (word.cause is None or word.cause.is_generic):
         return _signalled(evidence, log, cascades)
     causes = [cause for cause in (word.cause, log.cause) if cause]
     return _ended(evidence, min(causes, key=lambda each: each.is_generic, default=None), log, cascades)
+
+
+def _known_by_headway(category: Category, evidence: Evidence) -> Verdict:
+    if evidence.losses:
+        return Verdict(category, outlook=Outlook.UNKNOWN, remedy=_QUARANTINED)
+    outlook = Outlook.FREE if evidence.code in FREE else None
+    return Verdict(category, outlook=outlook, line=evidence.message if evidence.code in TOLD else None)
 
 
 def _ended(evidence: Evidence, cause: Finding | None, log: Findings, cascades: Sequence[Finding]) -> Verdict:

@@ -46,6 +46,11 @@ def test_what_headway_knows_itself_counts_first(code, category, outlook):
     assert (found.category, found.outlook) == (category, outlook)
 
 
+def test_a_stage_that_loses_all_its_workers_is_not_said_to_go_on():
+    found = diagnose(Evidence.of({"code": "lost_worker", "message": "…, 3 times in a row.", "losses": 3}))
+    assert (found.category, found.outlook) == (Category.NODE_LOST, Outlook.UNKNOWN)
+
+
 def test_a_fault_of_the_disk_is_no_bug_of_headway():
     found = failed(code="worker_error", message="OSError: [Errno 28] No space left on device")
     assert found.category == Category.DISK_FULL
