@@ -26,6 +26,7 @@ from app.api import (
     tasks,
     templates,
 )
+from app.api.failures import list_failures
 from app.api.observe import observed
 from app.api.periodic_tasks import list_periodic_tasks
 from app.api.query import require_known_query
@@ -64,6 +65,7 @@ def create_app(settings: Settings) -> Litestar:
             templates.router,
             schedules.router,
             list_workers,
+            list_failures,
             list_periodic_tasks,
             events.stream_all_events,
             task_types.list_task_types,

@@ -39,6 +39,7 @@ app.command(
     group=_PIPELINES,
     help="Submit tasks, look at them and their logs, cancel, retry, purge.",
 )
+app.command("app.commands.failures:failures", group=_PIPELINES, help="List why tasks fail, and what to do about it.")
 app.command("app.commands.checkpoints:checkpoints", group=_PIPELINES, help="List checkpoints; pin and unpin them.")
 app.command(
     "app.commands.templates:templates", group=_PIPELINES, help="Pipelines with params: list, show, store, submit."

@@ -255,9 +255,9 @@ CREATE FUNCTION public.complete_stages(completions jsonb, wait boolean) RETURNS 
     SET enable_seqscan TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
--- The first of the two acts: an attempt's outcome and its event, nothing else. Only the attempt that holds the stage
--- may do it; the others are named in `stale`, unless this very attempt has said it before. Releasing the dependents is
--- the second act, in release_pipelines.
+-- The first of the two acts: an attempt's outcome with its event, and why it failed if it did; nothing else. Only the
+-- attempt that holds the stage may do it; the others are named in `stale`, unless this very attempt has said it before.
+-- Releasing the dependents is the second act, in release_pipelines.
 DECLARE
     ended_stages uuid[] := ARRAY(SELECT (c ->> 'stage')::uuid FROM jsonb_array_elements(completions) AS c);
     locked bigint[];
@@ -275,7 +275,7 @@ BEGIN
                          ELSE 'failed' END AS status
           FROM jsonb_to_recordset(completions) AS c (
                    stage uuid, attempt integer, lease_token uuid, outcome text, result jsonb, error jsonb,
-                   retry_delay_s double precision, costs_retry boolean)
+                   retry_delay_s double precision, costs_retry boolean, diagnosis jsonb)
           JOIN stages AS s ON s.uuid = c.stage AND s.uuid = ANY (ended_stages) AND s.pipeline_id + 0 = ANY (locked)
           JOIN pipelines AS p ON p.id = s.pipeline_id
     ), ended AS (
@@ -283,6 +283,7 @@ BEGIN
            SET status = d.status, lease_token = NULL,
                result = CASE WHEN d.status = 'completed' THEN d.result END,
                error = CASE WHEN d.status <> 'completed' THEN d.error END,
+               diagnosis = CASE WHEN d.status <> 'completed' THEN d.diagnosis END,
                progress = CASE WHEN d.status = 'completed' THEN 1 ELSE s.progress END,
                failures = s.failures + (d.costs_retry AND d.outcome IN ('failed', 'timed_out'))::integer,
                losses = CASE WHEN d.outcome = 'lost' THEN s.losses + 1 WHEN d.costs_retry THEN 0 ELSE s.losses END,
@@ -293,18 +294,23 @@ BEGIN
           FROM decided AS d
          WHERE s.uuid = d.stage AND s.uuid = ANY (ended_stages) AND s.status || '' = 'running' AND s.attempt = d.attempt
            AND s.lease_token = d.lease_token
-        RETURNING s.pipeline_id, s.position, s.name, s.uuid, s.attempt, s.status, s.error, s.retry_at,
-                  d.outcome, d.error AS why, s.allow_failure
+        RETURNING s.pipeline_id, s.position, s.name, s.uuid, s.task, s.attempt, s.status, s.error, s.diagnosis,
+                  s.retry_at, d.outcome, d.error AS why, s.allow_failure
     ), recorded AS (
         UPDATE attempts AS a SET outcome = e.outcome, error = e.why, finished_at = moment FROM ended AS e
          WHERE a.pipeline_id = e.pipeline_id AND a.position = e.position AND a.attempt = e.attempt
+    ), diagnosed AS (
+        INSERT INTO failures (pipeline_id, position, attempt, stage, task, failed_at, diagnosis)
+        SELECT pipeline_id, position, attempt, uuid, task, moment, diagnosis FROM ended
+         WHERE outcome IN ('failed', 'timed_out', 'lost')
     )
     SELECT array_agg(ROW (pipeline_id, 'stage.' || status, name, CASE status
                WHEN 'completed' THEN json_build_object('task_id', uuid, 'attempt', attempt)
                WHEN 'retrying' THEN json_build_object('task_id', uuid, 'attempt', attempt, 'outcome', outcome,
-                                                      'error', error, 'retry_at', retry_at)
+                                                      'error', error, 'diagnosis', diagnosis,
+                                                      'retry_at', retry_at)
                ELSE ended_news(json_build_object('task_id', uuid, 'attempt', attempt, 'outcome', outcome,
-                                                 'error', error), allow_failure)
+                                                 'error', error, 'diagnosis', diagnosis), allow_failure)
                END)::new_event)
       INTO news FROM ended;
     PERFORM append_events(news, moment);
@@ -529,6 +535,20 @@ BEGIN
         DELETE FROM pipelines WHERE id = pipeline.id;
     END IF;
     RETURN pipeline.status;
+END $$;
+
+--
+-- Name: diagnosis_of(bigint, integer, integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.diagnosis_of(pipeline bigint, stage integer, attempt integer) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+BEGIN
+    RETURN (SELECT f.diagnosis FROM failures AS f WHERE f.pipeline_id = diagnosis_of.pipeline
+               AND f.position = diagnosis_of.stage AND f.attempt = diagnosis_of.attempt);
 END $$;
 
 --
@@ -1105,6 +1125,46 @@ CREATE FUNCTION public.queued_news(queued public.queued_stage[]) RETURNS public.
 $$;
 
 --
+-- Name: rediagnose_failures(jsonb); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.rediagnose_failures(diagnoses jsonb) RETURNS integer
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+-- Replaces diagnoses by those of newer rules, and returns how many that were. A stage shows the one of its newest attempt
+-- for as long as it shows its error. No pipeline is locked here, so nothing is waited for.
+DECLARE
+    replaced_count integer;
+BEGIN
+    WITH newer AS (
+        SELECT (d -> 'key' ->> 0)::bigint AS pipeline_id, (d -> 'key' ->> 1)::integer AS position,
+               (d -> 'key' ->> 2)::integer AS attempt, d -> 'diagnosis' AS diagnosis
+          FROM jsonb_array_elements(diagnoses) AS d
+    ), free AS MATERIALIZED (
+        SELECT f.pipeline_id, f.position, f.attempt, n.diagnosis
+          FROM newer AS n JOIN failures AS f ON f.pipeline_id = n.pipeline_id AND f.position = n.position
+                                            AND f.attempt = n.attempt
+         WHERE f.rule_version < (n.diagnosis ->> 'rule_version')::integer
+           FOR NO KEY UPDATE OF f SKIP LOCKED
+    ), replaced AS (
+        UPDATE failures AS f SET diagnosis = n.diagnosis FROM free AS n
+         WHERE f.pipeline_id = n.pipeline_id AND f.position = n.position AND f.attempt = n.attempt
+        RETURNING f.pipeline_id, f.position, f.attempt, f.diagnosis
+    ), shown AS (
+        UPDATE stages AS s SET diagnosis = r.diagnosis
+          FROM (SELECT t.pipeline_id, t.position, r.diagnosis
+                  FROM replaced AS r JOIN stages AS t ON t.pipeline_id = r.pipeline_id AND t.position = r.position
+                                                     AND t.attempt = r.attempt AND t.error IS NOT NULL
+                   FOR NO KEY UPDATE OF t SKIP LOCKED) AS r
+         WHERE s.pipeline_id = r.pipeline_id AND s.position = r.position
+    )
+    SELECT count(*) INTO replaced_count FROM replaced;
+    RETURN replaced_count;
+END $$;
+
+--
 -- Name: releasable_pipelines(integer); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -1498,6 +1558,37 @@ CREATE FUNCTION public.to_dispatch(queued public.queued_stage[], moment timestam
 $$;
 
 --
+-- Name: walk_failures(timestamp with time zone, bigint, integer, integer, timestamp with time zone, bigint, integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.walk_failures(below_moment timestamp with time zone, below_pipeline bigint, below_position integer, below_attempt integer, since timestamp with time zone, of_pipeline bigint, walked_max integer) RETURNS TABLE(failed_at timestamp with time zone, pipeline_id bigint, "position" integer, attempt integer, stage uuid, task text, fingerprint text, category text)
+    LANGUAGE plpgsql STABLE
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_bitmapscan TO 'off'
+    AS $$
+-- The newest `walked_max` failures below a place and not older than `since`, of one pipeline or of all.
+BEGIN
+    IF of_pipeline IS NULL THEN
+        RETURN QUERY
+        SELECT f.failed_at, f.pipeline_id, f.position, f.attempt, f.stage, f.task, f.fingerprint, f.category
+          FROM failures AS f
+         WHERE (f.failed_at, f.pipeline_id, f.position, f.attempt)
+               < (below_moment, below_pipeline, below_position, below_attempt) AND f.failed_at >= since
+         ORDER BY f.failed_at DESC, f.pipeline_id DESC, f.position DESC, f.attempt DESC LIMIT walked_max;
+    ELSE
+        -- All of the pipeline's, sorted: `+ 0 s` keeps the walk by age, which would pass those of all others, out of it.
+        RETURN QUERY
+        SELECT f.failed_at, f.pipeline_id, f.position, f.attempt, f.stage, f.task, f.fingerprint, f.category
+          FROM failures AS f
+         WHERE f.pipeline_id = of_pipeline
+           AND (f.failed_at + interval '0 s', f.pipeline_id, f.position, f.attempt)
+               < (below_moment, below_pipeline, below_position, below_attempt) AND f.failed_at + interval '0 s' >= since
+         ORDER BY f.failed_at + interval '0 s' DESC, f.position DESC, f.attempt DESC LIMIT walked_max;
+    END IF;
+END $$;
+
+--
 -- Name: walk_stages(text, text[], text, text, bigint, integer, bigint, integer, integer); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -1651,6 +1742,24 @@ CREATE TABLE public.events (
     place bigint DEFAULT public.next_place() NOT NULL,
     CONSTRAINT events_seq_check CHECK ((seq > 0)),
     CONSTRAINT events_type_check CHECK ((type = ANY (ARRAY['pipeline.created'::text, 'pipeline.started'::text, 'pipeline.paused'::text, 'pipeline.resumed'::text, 'pipeline.cancelling'::text, 'pipeline.completed'::text, 'pipeline.failed'::text, 'pipeline.cancelled'::text, 'stage.queued'::text, 'stage.started'::text, 'stage.retrying'::text, 'stage.completed'::text, 'stage.failed'::text, 'stage.skipped'::text, 'stage.cancelled'::text])))
+);
+
+--
+-- Name: failures; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.failures (
+    pipeline_id bigint NOT NULL,
+    "position" integer NOT NULL,
+    attempt integer NOT NULL,
+    stage uuid NOT NULL,
+    task text NOT NULL,
+    failed_at timestamp with time zone NOT NULL,
+    diagnosis jsonb,
+    fingerprint text GENERATED ALWAYS AS ((diagnosis ->> 'fingerprint'::text)) STORED,
+    category text GENERATED ALWAYS AS ((diagnosis ->> 'category'::text)) STORED,
+    rule_version integer GENERATED ALWAYS AS (COALESCE(((diagnosis ->> 'rule_version'::text))::integer, 0)) STORED NOT NULL,
+    CONSTRAINT failures_diagnosis_check CHECK ((jsonb_typeof(diagnosis) = 'object'::text))
 );
 
 --
@@ -2114,6 +2223,13 @@ ALTER TABLE ONLY public.events
     ADD CONSTRAINT events_pkey PRIMARY KEY (pipeline_id, seq);
 
 --
+-- Name: failures failures_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.failures
+    ADD CONSTRAINT failures_pkey PRIMARY KEY (pipeline_id, "position", attempt);
+
+--
 -- Name: idempotency_keys idempotency_keys_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -2325,6 +2441,18 @@ CREATE INDEX events_by_place ON public.events USING btree (place, pipeline_id, s
 CREATE INDEX events_of_pipelines ON public.events USING btree (pipeline_id, seq) WHERE (subject IS NULL);
 
 --
+-- Name: failures_by_age; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX failures_by_age ON public.failures USING btree (failed_at, pipeline_id, "position", attempt);
+
+--
+-- Name: failures_by_rules; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX failures_by_rules ON public.failures USING btree (rule_version, failed_at);
+
+--
 -- Name: idempotency_keys_by_expiry; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -2431,6 +2559,13 @@ CREATE INDEX workers_leased ON public.workers USING btree (lease_expires_at) WHE
 --
 
 CREATE INDEX workers_left ON public.workers USING btree (heartbeat_at) WHERE (state = ANY (ARRAY['stopped'::text, 'lost'::text]));
+
+--
+-- Name: failures failures_pipeline_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.failures
+    ADD CONSTRAINT failures_pipeline_id_fkey FOREIGN KEY (pipeline_id) REFERENCES public.pipelines(id) ON DELETE CASCADE;
 
 --
 -- Name: metric_points metric_points_pipeline_id_position_attempt_series_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -

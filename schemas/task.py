@@ -7,6 +7,7 @@ from uuid import UUID
 from msgspec import Struct, field
 
 from schemas import limits
+from schemas.diagnosis import Diagnosis
 from schemas.pipeline import (
     Backoff,
     Labels,
@@ -90,6 +91,7 @@ class TaskAttempt(Struct, kw_only=True):
     attempt: int
     outcome: Outcome | None
     error: dict[str, Any] | None
+    diagnosis: Diagnosis | None = None
     worker: str | None
     executor: str
     started_at: datetime

@@ -16,7 +16,7 @@ import structlog
 
 from app.errors import Unavailable
 from app.log import Outage
-from app.services import pace, periodic, retention, schedules
+from app.services import diagnosis, pace, periodic, retention, schedules
 from schemas.periodic import SlotOutcome, TakenSlot
 from workers.room import Room
 
@@ -60,8 +60,14 @@ async def update_job_metrics(room: Room) -> int:
     return await pace.update_job_metrics(room.pool)
 
 
+async def scan_failed_jobs(room: Room) -> int:
+    """Diagnose again what older rules have diagnosed, or nobody yet."""
+    return await diagnosis.scan_failed_jobs(room.pool, room.settings.data_dir)
+
+
 PERIODIC: tuple[Periodic, ...] = (
     Periodic("prune_slots", 3_600, prune_slots),
+    Periodic("scan_failed_jobs", 300, scan_failed_jobs, timeout_s=240.0),
     Periodic("cleanup_old_checkpoints", 3_600, cleanup_old_checkpoints, timeout_s=3_000.0),
     Periodic("update_job_metrics", 60, update_job_metrics, timeout_s=30.0),
 )

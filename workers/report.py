@@ -23,6 +23,7 @@ from schemas.series import MetricsReport
 from schemas.stage import Progress
 from schemas.states import CheckpointState
 from workers import contract
+from workers.heard import Heard
 from workers.publish import LiveReports
 from workers.resume import is_ours
 from workers.room import Attempt, Room
@@ -63,6 +64,7 @@ class Reporter:
         self.room = room
         self.claim = attempt.claim
         self.live = live
+        self.heard = Heard(attempt)
         self._began = time.monotonic()
         self._progress: Progress | None = None
         self._pace = Pace()
@@ -77,6 +79,7 @@ class Reporter:
         if self._closed:
             return
         try:
+            self.heard.take(line)
             match line.get("type"):
                 case "progress":
                     self._take_progress(msgspec.convert(line, ProgressLine))

@@ -16,6 +16,7 @@ from schemas.queue import Slot
 from schemas.stage import Claim, Completion
 from schemas.states import Outcome
 from workers.completer import Completer
+from workers.diagnosis import diagnosed
 from workers.inline import run_inline
 from workers.outcome import Ending
 from workers.process import run_process
@@ -49,10 +50,12 @@ class StageRunner:
             if task is None:
                 self.completer.put(_hand_back(claim))
                 return
-            ending = await self._execute(attempt, task)
-            self.completer.put(_completion(claim, ending, attempt.stop_reason))
+            reporter = Reporter(self.room, attempt, self.live)
+            ending = await self._execute(attempt, task, reporter)
+            completion = _completion(claim, ending, attempt.stop_reason)
+            self.completer.put(await diagnosed(completion, ending, reporter.heard))
 
-    async def _execute(self, attempt: Attempt, task: Task) -> Ending:
+    async def _execute(self, attempt: Attempt, task: Task, reporter: Reporter) -> Ending:
         try:
             params = msgspec.convert(await self._inputs(attempt), task.params, str_keys=True)
         except (UnresolvedReference, msgspec.ValidationError) as error:
@@ -61,7 +64,6 @@ class StageRunner:
             await self._find_resume_point(attempt)
             if attempt.stop_reason is not None:
                 return Ending(Outcome.CANCELLED)
-            reporter = Reporter(self.room, attempt, self.live)
             execute = run_inline if task.slot == Slot.INLINE else run_process
             return await execute(self.room, attempt, task, params, reporter)
         except Exception as error:

@@ -19,6 +19,8 @@ from app.api.health import Readiness
 from app.api.problems import MEDIA_TYPE
 from schemas.bulk import BulkAnswer, BulkRequest
 from schemas.checkpoint import Checkpoint, CheckpointPage
+from schemas.diagnosis import Category
+from schemas.failure import FailurePage
 from schemas.graph import PipelineGraph
 from schemas.periodic import PeriodicTaskPage
 from schemas.pipeline import DryRun, Pipeline, PipelinePage, PipelinePatch, PipelineProgress, PipelineSpec
@@ -57,6 +59,8 @@ STRUCTS = (
     Schedule,
     SchedulePage,
     SeriesPage,
+    FailurePage,
+    Category,
     Checkpoint,
     CheckpointPage,
     StatsOverview,

@@ -14,7 +14,7 @@ from app.api.dispatch import after_commit, after_delete
 from app.api.events import stream_events
 from app.api.graph import get_pipeline_graph
 from app.api.idempotency import REPLAYED, KeyHeader, create_once
-from app.api.query import labels, refused
+from app.api.query import aware, labels
 from app.api.state import ApiState
 from app.core.patch import changes
 from app.core.plan import Plan, plan
@@ -82,13 +82,11 @@ async def list_pipelines(
 
     When few match among very many, a page may have less than ``limit`` and still a ``next_cursor``.
     """
-    if created_after is not None and created_after.tzinfo is None:
-        raise refused("created_after", "needs a time zone, such as 2030-01-31T12:00:00Z")
     wanted = PipelineFilter(
         status=status or UNSET,
         name=UNSET if name is None else name,
         labels=dict(labels(label)) if label else UNSET,
-        created_after=created_after or UNSET,
+        created_after=aware("created_after", created_after) or UNSET,
     )
     return await pipelines.list_page(state.pool, wanted, cursor=cursor, limit=limit, sort=sort)
 

@@ -13,6 +13,7 @@ from typing import Any, Self
 from app.client.checkpoints import Checkpoints
 from app.client.errors import ApiError, Unreachable
 from app.client.events import Events
+from app.client.failures import Failures
 from app.client.http import Http
 from app.client.pipelines import Pipelines
 from app.client.queues import Queues
@@ -36,6 +37,7 @@ class Client:
         self.pipelines = Pipelines(self._http)
         self.tasks = Tasks(self._http, self.pipelines)
         self.queues = Queues(self._http)
+        self.failures = Failures(self._http)
         self.checkpoints = Checkpoints(self._http)
         self.templates = Templates(self._http)
         self.schedules = Schedules(self._http)

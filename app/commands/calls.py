@@ -13,13 +13,14 @@ from app.commands.terminal import Output, print_json, print_line
 from app.errors import InvalidRequest
 from app.settings import load_settings
 from schemas.checkpoint import CheckpointPage
+from schemas.failure import FailurePage
 from schemas.limits import PAGE_MAX
 from schemas.pipeline import PipelinePage
 from schemas.schedule import SchedulePage
 from schemas.task import TaskPage
 from schemas.template import TemplatePage
 
-P = TypeVar("P", PipelinePage, TaskPage, CheckpointPage, TemplatePage, SchedulePage)
+P = TypeVar("P", PipelinePage, TaskPage, CheckpointPage, TemplatePage, SchedulePage, FailurePage)
 T = TypeVar("T")
 Id = TypeVar("Id", UUID, str, int)
 

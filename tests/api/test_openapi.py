@@ -18,6 +18,7 @@ from app.core.single import plan_task
 from app.core.template import plan_template, template_faults
 from schemas.bulk import BulkAnswer, BulkRequest
 from schemas.checkpoint import Checkpoint, CheckpointPage
+from schemas.failure import FailurePage
 from schemas.graph import PipelineGraph
 from schemas.periodic import PeriodicTaskPage
 from schemas.pipeline import Pipeline, PipelinePage, PipelinePatch, PipelineProgress, PipelineSpec
@@ -50,6 +51,7 @@ DECODED = {
     "getPipelineStatus": PipelineProgress,
     "listTasks": TaskPage,
     "getTask": Task,
+    "listFailures": FailurePage,
     "submitTask": Task,
     "cancelTask": Task,
     "retryTask": Task,
@@ -199,6 +201,7 @@ async def test_answers_match_their_schemas(client, submit, contract):
         "listTasks": "/api/v1/tasks",
         "getTask": f"/api/v1/tasks/{pipeline['stages'][0]['task_id']}",
         "listTaskMetrics": f"/api/v1/tasks/{pipeline['stages'][0]['task_id']}/metrics",
+        "listFailures": "/api/v1/failures",
         "getStatsOverview": "/api/v1/tasks/stats/overview",
         "listQueues": "/api/v1/queues",
         "listWorkers": "/api/v1/workers",

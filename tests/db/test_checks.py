@@ -107,6 +107,8 @@ ROWS = {
     "VALUES (1, 1, 1, 1, 'x', -1)",
     "a checkpoint in an unknown state": "INSERT INTO checkpoints (pipeline_id, position, attempt, step, path, state) "
     "VALUES (1, 1, 1, 1, 'x', 'torn')",
+    "a failure that is diagnosed with a list": "INSERT INTO failures (pipeline_id, position, attempt, stage, task, "
+    f"failed_at, diagnosis) VALUES (1, 1, 1, gen_random_uuid(), 'noop', {A_MOMENT}, '[]')",
     "a checkpoint that is pinned and goes": "INSERT INTO checkpoints (pipeline_id, position, attempt, step, path, "
     "pinned, state) VALUES (1, 1, 1, 1, 'x', true, 'deleting')",
     "a checkpoint that is invalid for a whole book of reasons": "INSERT INTO checkpoints (pipeline_id, position, "

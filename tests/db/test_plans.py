@@ -15,7 +15,9 @@ from app.db import queries
 from app.db import stages as db_stages
 from app.services import (
     checkpoints,
+    diagnosis,
     events,
+    failures,
     graph,
     idempotency,
     pace,
@@ -154,6 +156,10 @@ STATEMENTS: dict[str, Callable[[Present], Awaitable[object]]] = {
     ),
     "checkpoints.stage_names": lambda now: checkpoints.stage_names(now.pool, now.running.uuid),
     "checkpoints.of_pipeline": lambda now: checkpoints.of_pipeline(now.pool, now.running.uuid),
+    "failures.walk": lambda now: failures.list_page(now.pool),
+    "failures.walk of a pipeline": lambda now: failures.list_page(now.pool, pipeline=now.failed.uuid),
+    "failures.of_older_rules": lambda now: diagnosis.scan_failed_jobs(now.pool, Path("nowhere"), limit=2),
+    "failures.rediagnose": lambda now: diagnosis.scan_failed_jobs(now.pool, Path("nowhere"), limit=2),
     "checkpoints.condemn": lambda now: checkpoints.condemn(
         now.pool, now.claim.stage, now.claim.lease_token, "x", "torn"
     ),

@@ -20,6 +20,7 @@ STRICT = 'set -euo pipefail\ncurl() { command curl --fail --show-error --max-tim
     [
         ("Pipelines", 6),
         ("Tasks", 5),
+        ("Failures", 1),
         ("Checkpoints", 1),
         ("Events", 1),
         ("Queues, workers, statistics", 1),

@@ -13,6 +13,7 @@ from app.embedded import EmbeddedServer
 
 _number = itertools.count(1)
 _TABLES = (
+    "failures",
     "stages",
     "pipelines",
     "dependencies",

@@ -70,11 +70,12 @@ SELECT p.status AS pipeline_status, d.awaited, json_build_object({item},
        ORDER BY array_position($2, m.name) LIMIT 1) AS l ON true
   CROSS JOIN LATERAL (
       SELECT coalesce(json_agg(json_build_object(
-                 'attempt', n.attempt, 'outcome', n.outcome, 'error', n.error, 'worker', o.name,
-                 'executor', n.executor, 'started_at', n.started_at, 'finished_at', n.finished_at)
+                 'attempt', n.attempt, 'outcome', n.outcome, 'error', n.error, 'diagnosis', f.diagnosis,
+                 'worker', o.name, 'executor', n.executor, 'started_at', n.started_at, 'finished_at', n.finished_at)
                  ORDER BY n.attempt), '[]') AS attempts
         FROM (SELECT * FROM attempts AS n WHERE n.pipeline_id = s.pipeline_id AND n.position = s.position
                ORDER BY n.attempt DESC LIMIT 100) AS n
+        LEFT JOIN failures AS f ON f.pipeline_id = n.pipeline_id AND f.position = n.position AND f.attempt = n.attempt
         LEFT JOIN workers AS o ON o.id = n.worker_id) AS a
  WHERE s.uuid = $1
 
