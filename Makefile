@@ -28,7 +28,7 @@ up: $(INSTALLED) ## Run everything on this machine until Ctrl-C
 	@$(BIN)/headway up
 
 test: $(INSTALLED) ## Run all tests
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
 mutants: $(INSTALLED) ## Plant every known defect, in the model and in the code, and see the tests notice
 	@$(BIN)/python -m tests.properties.simulation --mutants

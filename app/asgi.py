@@ -10,8 +10,25 @@ import uvicorn
 from litestar import Litestar
 from litestar.datastructures import State
 
-from app.api import auth, bulk, docs, events, health, openapi, pipelines, problems, queues, task_types, tasks
+from app.api import (
+    auth,
+    bulk,
+    checkpoints,
+    docs,
+    events,
+    health,
+    openapi,
+    pipelines,
+    problems,
+    queues,
+    schedules,
+    task_types,
+    tasks,
+    templates,
+)
+from app.api.failures import list_failures
 from app.api.observe import observed
+from app.api.periodic_tasks import list_periodic_tasks
 from app.api.query import require_known_query
 from app.api.workers import list_workers
 from app.broadcast import Broadcaster
@@ -44,7 +61,12 @@ def create_app(settings: Settings) -> Litestar:
             tasks.router,
             bulk.router,
             queues.router,
+            checkpoints.router,
+            templates.router,
+            schedules.router,
             list_workers,
+            list_failures,
+            list_periodic_tasks,
             events.stream_all_events,
             task_types.list_task_types,
             health.livez,

@@ -39,6 +39,16 @@ app.command(
     group=_PIPELINES,
     help="Submit tasks, look at them and their logs, cancel, retry, purge.",
 )
+app.command("app.commands.failures:failures", group=_PIPELINES, help="List why tasks fail, and what to do about it.")
+app.command("app.commands.checkpoints:checkpoints", group=_PIPELINES, help="List checkpoints; pin and unpin them.")
+app.command(
+    "app.commands.templates:templates", group=_PIPELINES, help="Pipelines with params: list, show, store, submit."
+)
+app.command(
+    "app.commands.schedules:schedules",
+    group=_PIPELINES,
+    help="Submit pipelines by the clock: list, show, create, pause, resume, delete.",
+)
 app.command("app.commands.events:events", group=_PIPELINES, help="Print what happens to all pipelines.")
 app.command("app.commands.queues:queues", group=_PIPELINES, help="List queues; pause and resume them.")
 app.command("app.commands.workers:workers", group=_PIPELINES, help="List workers.")

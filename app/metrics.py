@@ -4,9 +4,12 @@ They live in a registry of their own, so that a test can look at one process wit
 Labels never hold ids or paths as clients wrote them: each distinct value would be a series kept for ever.
 """
 
+from collections.abc import Iterable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
 from app import __version__
+from schemas.pace import RunningTotals
 
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
@@ -37,3 +40,52 @@ dispatch_failures = Counter(
     "Commits whose dispatch or hint did not reach Redis in time; the scheduler's sweep makes up for each.",
     registry=REGISTRY,
 )
+running_stages = Gauge(
+    "headway_running_stages",
+    "Stages that run, by task; counted once a minute, like the four below, and of the 100 tasks of which most runs.",
+    ["task"],
+    registry=REGISTRY,
+)
+running_stages_reporting = Gauge(
+    "headway_running_stages_reporting",
+    "Running stages that have reported progress.",
+    ["task"],
+    registry=REGISTRY,
+)
+running_stages_silent = Gauge(
+    "headway_running_stages_silent",
+    "Running stages that have reported progress and have then missed three reports, and three minutes.",
+    ["task"],
+    registry=REGISTRY,
+)
+running_steps_per_second = Gauge(
+    "headway_running_steps_per_second",
+    "Steps that the running stages of a task do in a second, all together, as they report them.",
+    ["task"],
+    registry=REGISTRY,
+)
+running_eta_seconds = Gauge(
+    "headway_running_eta_seconds",
+    "The longest time that a running stage of a task has to go, as far as they tell.",
+    ["task"],
+    registry=REGISTRY,
+)
+
+
+def show_running(totals: Iterable[RunningTotals]) -> None:
+    """Set the gauges of what runs; what runs no more has none."""
+    for gauge in (
+        running_stages,
+        running_stages_reporting,
+        running_stages_silent,
+        running_steps_per_second,
+        running_eta_seconds,
+    ):
+        gauge.clear()
+    for each in totals:
+        running_stages.labels(each.task).set(each.running)
+        running_stages_reporting.labels(each.task).set(each.reporting)
+        running_stages_silent.labels(each.task).set(each.silent)
+        running_steps_per_second.labels(each.task).set(each.steps_per_s)
+        if each.eta_s is not None:
+            running_eta_seconds.labels(each.task).set(each.eta_s)

@@ -56,6 +56,11 @@ class Settings(BaseSettings):
     stage_env: str = ""
     stage_log_bytes_max: Annotated[int, Field(ge=4_096)] = 100 * 1024 * 1024
 
+    checkpoint_retention_days: Annotated[float, Field(gt=0, le=36_500)] = 30
+    checkpoint_keep_best: Annotated[int, Field(ge=1, le=10_000)] = 3
+    checkpoint_metric: Annotated[str, Field(min_length=1, max_length=128)] = "val_loss"
+    checkpoint_metric_mode: Literal["min", "max"] = "min"
+
     database_prepared_statements: bool = True
     database_pool_max: Annotated[int, Field(ge=2, le=200)] = 10
     redis_prefix: str = "headway"

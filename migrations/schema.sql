@@ -255,9 +255,9 @@ CREATE FUNCTION public.complete_stages(completions jsonb, wait boolean) RETURNS 
     SET enable_seqscan TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
--- The first of the two acts: an attempt's outcome and its event, nothing else. Only the attempt that holds the stage
--- may do it; the others are named in `stale`, unless this very attempt has said it before. Releasing the dependents is
--- the second act, in release_pipelines.
+-- The first of the two acts: an attempt's outcome with its event, and why it failed if it did; nothing else. Only the
+-- attempt that holds the stage may do it; the others are named in `stale`, unless this very attempt has said it before.
+-- Releasing the dependents is the second act, in release_pipelines.
 DECLARE
     ended_stages uuid[] := ARRAY(SELECT (c ->> 'stage')::uuid FROM jsonb_array_elements(completions) AS c);
     locked bigint[];
@@ -275,7 +275,7 @@ BEGIN
                          ELSE 'failed' END AS status
           FROM jsonb_to_recordset(completions) AS c (
                    stage uuid, attempt integer, lease_token uuid, outcome text, result jsonb, error jsonb,
-                   retry_delay_s double precision, costs_retry boolean)
+                   retry_delay_s double precision, costs_retry boolean, diagnosis jsonb)
           JOIN stages AS s ON s.uuid = c.stage AND s.uuid = ANY (ended_stages) AND s.pipeline_id + 0 = ANY (locked)
           JOIN pipelines AS p ON p.id = s.pipeline_id
     ), ended AS (
@@ -283,6 +283,7 @@ BEGIN
            SET status = d.status, lease_token = NULL,
                result = CASE WHEN d.status = 'completed' THEN d.result END,
                error = CASE WHEN d.status <> 'completed' THEN d.error END,
+               diagnosis = CASE WHEN d.status <> 'completed' THEN d.diagnosis END,
                progress = CASE WHEN d.status = 'completed' THEN 1 ELSE s.progress END,
                failures = s.failures + (d.costs_retry AND d.outcome IN ('failed', 'timed_out'))::integer,
                losses = CASE WHEN d.outcome = 'lost' THEN s.losses + 1 WHEN d.costs_retry THEN 0 ELSE s.losses END,
@@ -293,18 +294,23 @@ BEGIN
           FROM decided AS d
          WHERE s.uuid = d.stage AND s.uuid = ANY (ended_stages) AND s.status || '' = 'running' AND s.attempt = d.attempt
            AND s.lease_token = d.lease_token
-        RETURNING s.pipeline_id, s.position, s.name, s.uuid, s.attempt, s.status, s.error, s.retry_at,
-                  d.outcome, d.error AS why, s.allow_failure
+        RETURNING s.pipeline_id, s.position, s.name, s.uuid, s.task, s.attempt, s.status, s.error, s.diagnosis,
+                  s.retry_at, d.outcome, d.error AS why, s.allow_failure
     ), recorded AS (
         UPDATE attempts AS a SET outcome = e.outcome, error = e.why, finished_at = moment FROM ended AS e
          WHERE a.pipeline_id = e.pipeline_id AND a.position = e.position AND a.attempt = e.attempt
+    ), diagnosed AS (
+        INSERT INTO failures (pipeline_id, position, attempt, stage, task, failed_at, diagnosis)
+        SELECT pipeline_id, position, attempt, uuid, task, moment, diagnosis FROM ended
+         WHERE outcome IN ('failed', 'timed_out', 'lost')
     )
     SELECT array_agg(ROW (pipeline_id, 'stage.' || status, name, CASE status
                WHEN 'completed' THEN json_build_object('task_id', uuid, 'attempt', attempt)
                WHEN 'retrying' THEN json_build_object('task_id', uuid, 'attempt', attempt, 'outcome', outcome,
-                                                      'error', error, 'retry_at', retry_at)
+                                                      'error', error, 'diagnosis', diagnosis,
+                                                      'retry_at', retry_at)
                ELSE ended_news(json_build_object('task_id', uuid, 'attempt', attempt, 'outcome', outcome,
-                                                 'error', error), allow_failure)
+                                                 'error', error, 'diagnosis', diagnosis), allow_failure)
                END)::new_event)
       INTO news FROM ended;
     PERFORM append_events(news, moment);
@@ -481,6 +487,31 @@ BEGIN
 END $$;
 
 --
+-- Name: create_template(text, json); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.create_template(owner text, spec json) RETURNS json
+    LANGUAGE plpgsql
+    AS $$
+-- Stores the next version of a template, unless the newest one is the same already; returns its number, and whether it
+-- is new. Whoever comes at the same time waits, so that versions have no gaps.
+DECLARE
+    newest templates;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('template ' || owner || ' ' || (spec ->> 'name'), 0));
+    SELECT * INTO newest FROM templates
+     WHERE project = owner AND name = spec ->> 'name' ORDER BY version DESC LIMIT 1;
+    IF newest.description = spec ->> 'description' AND newest.pipeline::jsonb = (spec -> 'pipeline')::jsonb
+       AND newest.params_schema::jsonb = (spec -> 'params_schema')::jsonb THEN
+        RETURN json_build_object('version', newest.version, 'is_new', false);
+    END IF;
+    INSERT INTO templates (project, name, version, description, params_schema, pipeline)
+    VALUES (owner, spec ->> 'name', coalesce(newest.version, 0) + 1, spec ->> 'description', spec -> 'params_schema',
+            spec -> 'pipeline');
+    RETURN json_build_object('version', coalesce(newest.version, 0) + 1, 'is_new', true);
+END $$;
+
+--
 -- Name: delete_pipeline(uuid); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -504,6 +535,20 @@ BEGIN
         DELETE FROM pipelines WHERE id = pipeline.id;
     END IF;
     RETURN pipeline.status;
+END $$;
+
+--
+-- Name: diagnosis_of(bigint, integer, integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.diagnosis_of(pipeline bigint, stage integer, attempt integer) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+BEGIN
+    RETURN (SELECT f.diagnosis FROM failures AS f WHERE f.pipeline_id = diagnosis_of.pipeline
+               AND f.position = diagnosis_of.stage AND f.attempt = diagnosis_of.attempt);
 END $$;
 
 --
@@ -588,6 +633,106 @@ BEGIN
 END $$;
 
 --
+-- Name: fire_schedule(bigint, bigint, timestamp with time zone, jsonb, timestamp with time zone[], bigint, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.fire_schedule(target bigint, seen_revision bigint, seen_slot timestamp with time zone, wanted jsonb, missed_slots timestamp with time zone[], missed_count bigint, following timestamp with time zone) RETURNS json
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    AS $$
+-- Moves a schedule on to its `following` slot and decides the slots before it: those in `wanted`, oldest first, run as the
+-- overlap policy says, the others are missed. Whoever has not seen the schedule as it is now by then changes nothing and
+-- hears that it is `stale`; and a slot that has a row is never decided again. So of any number of schedulers one fires.
+DECLARE
+    schedule schedules;
+    entry jsonb;
+    moment timestamptz;
+    state text;
+    open boolean;
+    waits boolean;
+    one jsonb;
+    hints jsonb := '[]';
+    queued jsonb := '[]';
+BEGIN
+    PERFORM set_config('lock_timeout', '2s', true);
+    SELECT * INTO schedule FROM schedules
+     WHERE id = target AND revision = seen_revision AND next_run_at = seen_slot FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN json_build_object('stale', true);
+    END IF;
+    UPDATE schedules SET next_run_at = following, missed = schedule.missed + missed_count WHERE id = target;
+    INSERT INTO schedule_slots (schedule_id, slot, state) SELECT target, m, 'missed' FROM unnest(missed_slots) AS m
+        ON CONFLICT (schedule_id, slot) DO NOTHING;
+    open := cardinality(open_pipelines(target)) > 0;
+    waits := EXISTS (SELECT FROM schedule_slots AS s WHERE s.schedule_id = target AND s.state = 'waiting');
+    FOR entry IN SELECT * FROM jsonb_array_elements(wanted) LOOP
+        moment := (entry ->> 'slot')::timestamptz;
+        state := CASE WHEN schedule.overlap = 'allow' OR NOT (open OR waits) THEN 'fired'
+                      WHEN schedule.overlap = 'skip' OR (schedule.overlap = 'buffer_one' AND waits) THEN 'skipped'
+                      ELSE 'waiting' END;
+        IF state = 'waiting' THEN -- of several the newest, where the others are cancelled anyway
+            UPDATE schedule_slots AS s SET state = 'skipped' WHERE s.schedule_id = target AND s.state = 'waiting';
+            waits := true;
+        END IF;
+        INSERT INTO schedule_slots (schedule_id, slot, state)
+        VALUES (target, moment, CASE WHEN state = 'fired' THEN 'skipped' ELSE state END)
+            ON CONFLICT (schedule_id, slot) DO NOTHING;
+        CONTINUE WHEN NOT FOUND OR state <> 'fired';
+        one := fire_slot(target, moment, entry);
+        open := open OR NOT entry ? 'error';
+        hints := hints || (one -> 'hints');
+        queued := queued || (one -> 'queued');
+    END LOOP;
+    RETURN json_build_object('hints', hints, 'queued', queued);
+END $$;
+
+--
+-- Name: fire_slot(bigint, timestamp with time zone, jsonb); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.fire_slot(target bigint, the_slot timestamp with time zone, made jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    AS $$
+-- Stores the pipeline of a slot whose row is there; the caller holds its schedule. `made` is the pipeline with its edges,
+-- or the `error` that none could be made.
+DECLARE
+    from_stages integer[];
+    to_stages integer[];
+BEGIN
+    IF made ? 'error' THEN
+        UPDATE schedule_slots SET state = 'failed', error = made -> 'error', decided_at = clock_timestamp()
+         WHERE schedule_id = target AND slot = the_slot;
+        RETURN '{"hints": [], "queued": []}';
+    END IF;
+    UPDATE schedule_slots
+       SET state = 'fired', pipeline = (made -> 'spec' ->> 'uuid')::uuid, decided_at = clock_timestamp()
+     WHERE schedule_id = target AND slot = the_slot;
+    SELECT coalesce(array_agg((e ->> 0)::integer), '{}'), coalesce(array_agg((e ->> 1)::integer), '{}')
+      INTO from_stages, to_stages FROM jsonb_array_elements(made -> 'edges') AS e;
+    RETURN create_pipeline(made -> 'spec', from_stages, to_stages);
+END $$;
+
+--
+-- Name: fire_waiting_slot(bigint, bigint, timestamp with time zone, jsonb); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.fire_waiting_slot(target bigint, seen_revision bigint, the_slot timestamp with time zone, made jsonb) RETURNS json
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    AS $$
+-- Runs the slot that waits, if it still does and nothing is in its way any more; else it is `stale`.
+BEGIN
+    PERFORM set_config('lock_timeout', '2s', true);
+    PERFORM FROM schedules WHERE id = target AND revision = seen_revision AND NOT paused FOR NO KEY UPDATE;
+    IF NOT FOUND OR cardinality(open_pipelines(target)) > 0
+       OR NOT EXISTS (SELECT FROM schedule_slots AS s
+                       WHERE s.schedule_id = target AND s.slot = the_slot AND s.state = 'waiting') THEN
+        RETURN json_build_object('stale', true);
+    END IF;
+    RETURN fire_slot(target, the_slot, made);
+END $$;
+
+--
 -- Name: give_up_at(timestamp with time zone, double precision, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -624,6 +769,48 @@ CREATE FUNCTION public.hints(ids bigint[], releasable boolean) RETURNS json
     SELECT coalesce(json_agg(json_build_object('pipeline_id', p.id, 'pipeline', p.uuid, 'seq', p.last_seq,
                                                'releasable', releasable)), '[]')
       FROM pipelines AS p WHERE p.id = ANY (ids)
+$$;
+
+--
+-- Name: holds_lease(uuid, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.holds_lease(worker uuid, moment timestamp with time zone) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+-- Whether a worker may still be at work.
+    SELECT EXISTS (SELECT FROM workers WHERE id = worker AND state IN ('live', 'draining') AND lease_expires_at > moment)
+$$;
+
+--
+-- Name: periodic_runs; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.periodic_runs (
+    name text NOT NULL,
+    slot timestamp with time zone NOT NULL,
+    worker_id uuid,
+    outcome text,
+    done bigint,
+    error jsonb,
+    started_at timestamp with time zone,
+    expires_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    CONSTRAINT periodic_runs_check CHECK (((outcome IS NULL) = (finished_at IS NULL))),
+    CONSTRAINT periodic_runs_check1 CHECK (((COALESCE(outcome, ''::text) = 'missed'::text) OR ((worker_id IS NOT NULL) AND (started_at IS NOT NULL) AND (expires_at IS NOT NULL)))),
+    CONSTRAINT periodic_runs_error_check CHECK ((jsonb_typeof(error) = 'object'::text)),
+    CONSTRAINT periodic_runs_outcome_check CHECK ((outcome = ANY (ARRAY['completed'::text, 'failed'::text, 'timed_out'::text, 'cancelled'::text, 'lost'::text, 'missed'::text])))
+);
+
+--
+-- Name: is_lost(public.periodic_runs, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.is_lost(run public.periodic_runs, moment timestamp with time zone) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+-- Whether nobody will tell any more how a run has ended.
+    SELECT run.outcome IS NULL AND (run.expires_at <= moment OR NOT holds_lease(run.worker_id, moment))
 $$;
 
 --
@@ -692,6 +879,17 @@ BEGIN
 END $$;
 
 --
+-- Name: may_resume(text, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.may_resume(stage_status text, pipeline_status text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $$
+-- Whether a stage may still run or be retried, so that it needs its checkpoints to resume from.
+    SELECT stage_status <> 'completed' OR pipeline_status IN ('failed', 'cancelled')
+$$;
+
+--
 -- Name: next_place(); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -699,6 +897,26 @@ CREATE FUNCTION public.next_place() RETURNS bigint
     LANGUAGE sql STABLE
     AS $$
     SELECT greatest(place_of(pg_current_xact_id()), place_of(pg_snapshot_xmax(pg_current_snapshot())) - 1)
+$$;
+
+--
+-- Name: open_pipelines(bigint); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.open_pipelines(schedule bigint) RETURNS uuid[]
+    LANGUAGE sql
+    SET enable_seqscan TO 'off'
+    AS $$
+-- The pipelines of a schedule that have not ended; those that have are not looked at a second time. One that is retried
+-- after its end is not counted again.
+    WITH over AS (
+        UPDATE schedule_slots AS s SET ended = true
+         WHERE s.schedule_id = schedule AND s.state = 'fired' AND NOT s.ended
+           AND NOT EXISTS (SELECT FROM pipelines AS p WHERE p.uuid = s.pipeline AND p.finished_at IS NULL)
+        RETURNING s.slot
+    )
+    SELECT coalesce(array_agg(s.pipeline), '{}') FROM schedule_slots AS s
+     WHERE s.schedule_id = schedule AND s.state = 'fired' AND NOT s.ended AND s.slot NOT IN (SELECT slot FROM over)
 $$;
 
 --
@@ -905,6 +1123,46 @@ CREATE FUNCTION public.queued_news(queued public.queued_stage[]) RETURNS public.
     SELECT array_agg(ROW (q.pipeline_id, 'stage.queued', q.name, json_build_object('task_id', q.stage))::new_event)
       FROM unnest(queued) AS q
 $$;
+
+--
+-- Name: rediagnose_failures(jsonb); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.rediagnose_failures(diagnoses jsonb) RETURNS integer
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+-- Replaces diagnoses by those of newer rules, and returns how many that were. A stage shows the one of its newest attempt
+-- for as long as it shows its error. No pipeline is locked here, so nothing is waited for.
+DECLARE
+    replaced_count integer;
+BEGIN
+    WITH newer AS (
+        SELECT (d -> 'key' ->> 0)::bigint AS pipeline_id, (d -> 'key' ->> 1)::integer AS position,
+               (d -> 'key' ->> 2)::integer AS attempt, d -> 'diagnosis' AS diagnosis
+          FROM jsonb_array_elements(diagnoses) AS d
+    ), free AS MATERIALIZED (
+        SELECT f.pipeline_id, f.position, f.attempt, n.diagnosis
+          FROM newer AS n JOIN failures AS f ON f.pipeline_id = n.pipeline_id AND f.position = n.position
+                                            AND f.attempt = n.attempt
+         WHERE f.rule_version < (n.diagnosis ->> 'rule_version')::integer
+           FOR NO KEY UPDATE OF f SKIP LOCKED
+    ), replaced AS (
+        UPDATE failures AS f SET diagnosis = n.diagnosis FROM free AS n
+         WHERE f.pipeline_id = n.pipeline_id AND f.position = n.position AND f.attempt = n.attempt
+        RETURNING f.pipeline_id, f.position, f.attempt, f.diagnosis
+    ), shown AS (
+        UPDATE stages AS s SET diagnosis = r.diagnosis
+          FROM (SELECT t.pipeline_id, t.position, r.diagnosis
+                  FROM replaced AS r JOIN stages AS t ON t.pipeline_id = r.pipeline_id AND t.position = r.position
+                                                     AND t.attempt = r.attempt AND t.error IS NOT NULL
+                   FOR NO KEY UPDATE OF t SKIP LOCKED) AS r
+         WHERE s.pipeline_id = r.pipeline_id AND s.position = r.position
+    )
+    SELECT count(*) INTO replaced_count FROM replaced;
+    RETURN replaced_count;
+END $$;
 
 --
 -- Name: releasable_pipelines(integer); Type: FUNCTION; Schema: public; Owner: -
@@ -1153,6 +1411,17 @@ CREATE FUNCTION public.settled_place() RETURNS bigint
 $$;
 
 --
+-- Name: slot_of(timestamp with time zone, integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.slot_of(moment timestamp with time zone, interval_s integer) RETURNS timestamp with time zone
+    LANGUAGE sql IMMUTABLE
+    AS $$
+-- The slot that a moment lies in.
+    SELECT date_bin(make_interval(secs => interval_s), moment, timestamptz '1970-01-01 00:00:00+00')
+$$;
+
+--
 -- Name: stages_to_retry(bigint, integer); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -1206,6 +1475,73 @@ BEGIN
 END $$;
 
 --
+-- Name: take_periodic_slots(uuid, text[], integer[], double precision[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.take_periodic_slots(worker uuid, names text[], intervals_s integer[], leases_s double precision[]) RETURNS json
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    AS $$
+-- Gives the worker the slots that have begun and that nobody has taken, one for each task at most, and records those that
+-- went by without anybody: all are counted, the newest hundred have a row. The row of the task is the lock, its last slot
+-- the guard, and this clock the only one that decides; so a slot is taken once, whatever Redis or a worker's clock says.
+-- A task whose last run goes on is left alone. A run is over when its worker has lost its lease, or after a lease of its
+-- own, which is longer than it may take.
+DECLARE
+    task periodic_tasks;
+    taken jsonb := '[]';
+    moment timestamptz := clock_timestamp();
+    present timestamptz;
+    step interval;
+    passed bigint;
+BEGIN
+    IF NOT holds_lease(worker, moment) THEN
+        RETURN '[]';
+    END IF;
+    INSERT INTO periodic_tasks (name, interval_s) SELECT * FROM unnest(names, intervals_s) ON CONFLICT (name) DO NOTHING;
+    FOR task IN
+        SELECT t.name, i.interval_s, t.last_slot, t.missed
+          FROM periodic_tasks AS t JOIN unnest(names, intervals_s) AS i (name, interval_s) ON i.name = t.name
+         WHERE t.last_slot IS NULL OR t.last_slot < slot_of(clock_timestamp(), i.interval_s)
+         ORDER BY t.name FOR UPDATE OF t SKIP LOCKED
+    LOOP
+        moment := clock_timestamp();
+        present := slot_of(moment, task.interval_s);
+        step := make_interval(secs => task.interval_s);
+        UPDATE periodic_runs AS r
+           SET outcome = 'lost', finished_at = moment,
+               error = '{"code": "lost_worker", "message": "Its worker has not told how it ended."}'
+         WHERE r.name = task.name AND r.outcome IS NULL AND is_lost(r, moment);
+        CONTINUE WHEN EXISTS (SELECT FROM periodic_runs AS r WHERE r.name = task.name AND r.outcome IS NULL);
+        passed := coalesce(greatest(0, ceil(extract(epoch FROM present - task.last_slot) / task.interval_s) - 1), 0);
+        INSERT INTO periodic_runs (name, slot, outcome, finished_at)
+        SELECT task.name, present - n * step, 'missed', moment FROM generate_series(1, least(passed, 100)) AS n
+            ON CONFLICT (name, slot) DO NOTHING;
+        INSERT INTO periodic_runs (name, slot, worker_id, started_at, expires_at)
+        VALUES (task.name, present, worker, moment,
+                moment + leases_s[array_position(names, task.name)] * interval '1 second')
+            ON CONFLICT (name, slot) DO NOTHING;
+        CONTINUE WHEN NOT FOUND;
+        UPDATE periodic_tasks AS t
+           SET last_slot = present, missed = t.missed + passed, interval_s = task.interval_s WHERE t.name = task.name;
+        taken := taken || jsonb_build_object('name', task.name, 'slot', present);
+    END LOOP;
+    RETURN taken;
+END $$;
+
+--
+-- Name: time_to_go(double precision, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.time_to_go(eta_s double precision, reported_at timestamp with time zone) RETURNS double precision
+    LANGUAGE sql STABLE
+    AS $$
+-- What is left now of a time to go that was reported then; null if none was.
+    SELECT CASE WHEN eta_s IS NOT NULL
+                THEN greatest(0, eta_s - extract(epoch FROM clock_timestamp() - reported_at)) END
+$$;
+
+--
 -- Name: to_dispatch(public.queued_stage[], timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -1220,6 +1556,37 @@ CREATE FUNCTION public.to_dispatch(queued public.queued_stage[], moment timestam
       FROM unnest(queued) AS q JOIN pipelines AS p ON p.id = q.pipeline_id AND p.status = 'running'
      WHERE q.queue <> ALL (paused_queues())
 $$;
+
+--
+-- Name: walk_failures(timestamp with time zone, bigint, integer, integer, timestamp with time zone, bigint, integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.walk_failures(below_moment timestamp with time zone, below_pipeline bigint, below_position integer, below_attempt integer, since timestamp with time zone, of_pipeline bigint, walked_max integer) RETURNS TABLE(failed_at timestamp with time zone, pipeline_id bigint, "position" integer, attempt integer, stage uuid, task text, fingerprint text, category text)
+    LANGUAGE plpgsql STABLE
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_bitmapscan TO 'off'
+    AS $$
+-- The newest `walked_max` failures below a place and not older than `since`, of one pipeline or of all.
+BEGIN
+    IF of_pipeline IS NULL THEN
+        RETURN QUERY
+        SELECT f.failed_at, f.pipeline_id, f.position, f.attempt, f.stage, f.task, f.fingerprint, f.category
+          FROM failures AS f
+         WHERE (f.failed_at, f.pipeline_id, f.position, f.attempt)
+               < (below_moment, below_pipeline, below_position, below_attempt) AND f.failed_at >= since
+         ORDER BY f.failed_at DESC, f.pipeline_id DESC, f.position DESC, f.attempt DESC LIMIT walked_max;
+    ELSE
+        -- All of the pipeline's, sorted: `+ 0 s` keeps the walk by age, which would pass those of all others, out of it.
+        RETURN QUERY
+        SELECT f.failed_at, f.pipeline_id, f.position, f.attempt, f.stage, f.task, f.fingerprint, f.category
+          FROM failures AS f
+         WHERE f.pipeline_id = of_pipeline
+           AND (f.failed_at + interval '0 s', f.pipeline_id, f.position, f.attempt)
+               < (below_moment, below_pipeline, below_position, below_attempt) AND f.failed_at + interval '0 s' >= since
+         ORDER BY f.failed_at + interval '0 s' DESC, f.position DESC, f.attempt DESC LIMIT walked_max;
+    END IF;
+END $$;
 
 --
 -- Name: walk_stages(text, text[], text, text, bigint, integer, bigint, integer, integer); Type: FUNCTION; Schema: public; Owner: -
@@ -1328,8 +1695,12 @@ CREATE TABLE public.checkpoints (
     state text DEFAULT 'complete'::text NOT NULL,
     pinned boolean DEFAULT false NOT NULL,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    reason text,
+    kept_by text DEFAULT ''::text NOT NULL,
     CONSTRAINT checkpoints_bytes_check CHECK ((bytes >= 0)),
-    CONSTRAINT checkpoints_state_check CHECK ((state = ANY (ARRAY['complete'::text, 'invalid'::text, 'deleting'::text, 'deleted'::text]))),
+    CONSTRAINT checkpoints_check CHECK (((NOT pinned) OR (state <> ALL (ARRAY['deleting'::text, 'deleted'::text])))),
+    CONSTRAINT checkpoints_reason_check CHECK ((length(reason) <= 4000)),
+    CONSTRAINT checkpoints_state_check CHECK ((state = ANY (ARRAY['writing'::text, 'complete'::text, 'invalid'::text, 'deleting'::text, 'deleted'::text]))),
     CONSTRAINT checkpoints_step_check CHECK ((step >= 0))
 );
 
@@ -1371,6 +1742,24 @@ CREATE TABLE public.events (
     place bigint DEFAULT public.next_place() NOT NULL,
     CONSTRAINT events_seq_check CHECK ((seq > 0)),
     CONSTRAINT events_type_check CHECK ((type = ANY (ARRAY['pipeline.created'::text, 'pipeline.started'::text, 'pipeline.paused'::text, 'pipeline.resumed'::text, 'pipeline.cancelling'::text, 'pipeline.completed'::text, 'pipeline.failed'::text, 'pipeline.cancelled'::text, 'stage.queued'::text, 'stage.started'::text, 'stage.retrying'::text, 'stage.completed'::text, 'stage.failed'::text, 'stage.skipped'::text, 'stage.cancelled'::text])))
+);
+
+--
+-- Name: failures; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.failures (
+    pipeline_id bigint NOT NULL,
+    "position" integer NOT NULL,
+    attempt integer NOT NULL,
+    stage uuid NOT NULL,
+    task text NOT NULL,
+    failed_at timestamp with time zone NOT NULL,
+    diagnosis jsonb,
+    fingerprint text GENERATED ALWAYS AS ((diagnosis ->> 'fingerprint'::text)) STORED,
+    category text GENERATED ALWAYS AS ((diagnosis ->> 'category'::text)) STORED,
+    rule_version integer GENERATED ALWAYS AS (COALESCE(((diagnosis ->> 'rule_version'::text))::integer, 0)) STORED NOT NULL,
+    CONSTRAINT failures_diagnosis_check CHECK ((jsonb_typeof(diagnosis) = 'object'::text))
 );
 
 --
@@ -1430,6 +1819,38 @@ CREATE TABLE public.metric_series (
     CONSTRAINT metric_series_stride_check CHECK ((stride > 0))
 )
 WITH (fillfactor='70');
+
+--
+-- Name: paces; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.paces (
+    pipeline_id bigint NOT NULL,
+    "position" integer NOT NULL,
+    attempt integer NOT NULL,
+    step double precision NOT NULL,
+    total double precision NOT NULL,
+    steps_per_s double precision,
+    eta_s double precision,
+    interval_s double precision,
+    reported_at timestamp with time zone NOT NULL,
+    silent boolean DEFAULT false NOT NULL,
+    CONSTRAINT paces_eta_s_check CHECK ((eta_s >= (0)::double precision)),
+    CONSTRAINT paces_steps_per_s_check CHECK ((steps_per_s >= (0)::double precision))
+)
+WITH (fillfactor='70');
+
+--
+-- Name: periodic_tasks; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.periodic_tasks (
+    name text NOT NULL,
+    interval_s integer NOT NULL,
+    last_slot timestamp with time zone,
+    missed bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT periodic_tasks_interval_s_check CHECK ((interval_s > 0))
+);
 
 --
 -- Name: pipelines; Type: TABLE; Schema: public; Owner: -
@@ -1492,6 +1913,38 @@ CREATE TABLE public.queues (
 );
 
 --
+-- Name: running_totals; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.running_totals (
+    task text NOT NULL,
+    running integer NOT NULL,
+    reporting integer NOT NULL,
+    silent integer NOT NULL,
+    steps_per_s double precision NOT NULL,
+    eta_s double precision,
+    updated_at timestamp with time zone NOT NULL
+);
+
+--
+-- Name: schedule_slots; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.schedule_slots (
+    schedule_id bigint NOT NULL,
+    slot timestamp with time zone NOT NULL,
+    state text NOT NULL,
+    pipeline uuid,
+    ended boolean DEFAULT false NOT NULL,
+    error jsonb,
+    decided_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT schedule_slots_check CHECK (((state = 'fired'::text) = (pipeline IS NOT NULL))),
+    CONSTRAINT schedule_slots_check1 CHECK (((state = 'failed'::text) = (error IS NOT NULL))),
+    CONSTRAINT schedule_slots_error_check CHECK ((jsonb_typeof(error) = 'object'::text)),
+    CONSTRAINT schedule_slots_state_check CHECK ((state = ANY (ARRAY['fired'::text, 'skipped'::text, 'waiting'::text, 'missed'::text, 'failed'::text])))
+);
+
+--
 -- Name: schedulers; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -1499,6 +1952,55 @@ CREATE TABLE public.schedulers (
     id uuid NOT NULL,
     name text NOT NULL,
     heartbeat_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+--
+-- Name: schedules; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.schedules (
+    id bigint NOT NULL,
+    project text DEFAULT 'default'::text NOT NULL,
+    name text NOT NULL,
+    description text NOT NULL,
+    cron text NOT NULL,
+    timezone text NOT NULL,
+    template text,
+    version integer,
+    params jsonb NOT NULL,
+    pipeline json,
+    priority smallint,
+    labels jsonb NOT NULL,
+    overlap text NOT NULL,
+    catch_up text NOT NULL,
+    catch_up_max integer NOT NULL,
+    paused boolean NOT NULL,
+    next_run_at timestamp with time zone,
+    missed bigint DEFAULT 0 NOT NULL,
+    revision bigint DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT schedules_catch_up_check CHECK ((catch_up = ANY (ARRAY['none'::text, 'latest'::text, 'all'::text]))),
+    CONSTRAINT schedules_catch_up_max_check CHECK ((catch_up_max > 0)),
+    CONSTRAINT schedules_check CHECK (((template IS NULL) <> (pipeline IS NULL))),
+    CONSTRAINT schedules_check1 CHECK (((NOT paused) OR (next_run_at IS NULL))),
+    CONSTRAINT schedules_name_check CHECK ((name ~ '^[a-z0-9]([-_a-z0-9]{0,61}[a-z0-9])?$'::text)),
+    CONSTRAINT schedules_overlap_check CHECK ((overlap = ANY (ARRAY['skip'::text, 'allow'::text, 'buffer_one'::text, 'cancel_other'::text]))),
+    CONSTRAINT schedules_params_check CHECK ((jsonb_typeof(params) = 'object'::text))
+)
+WITH (fillfactor='70');
+
+--
+-- Name: schedules_id_seq; Type: SEQUENCE; Schema: public; Owner: -
+--
+
+ALTER TABLE public.schedules ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.schedules_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
 );
 
 --
@@ -1650,6 +2152,22 @@ CREATE TABLE public.task_types (
 );
 
 --
+-- Name: templates; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.templates (
+    project text DEFAULT 'default'::text NOT NULL,
+    name text NOT NULL,
+    version integer NOT NULL,
+    description text NOT NULL,
+    params_schema json NOT NULL,
+    pipeline json NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT templates_name_check CHECK ((name ~ '^[a-z0-9]([-_a-z0-9]{0,61}[a-z0-9])?$'::text)),
+    CONSTRAINT templates_version_check CHECK ((version > 0))
+);
+
+--
 -- Name: workers; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -1705,6 +2223,13 @@ ALTER TABLE ONLY public.events
     ADD CONSTRAINT events_pkey PRIMARY KEY (pipeline_id, seq);
 
 --
+-- Name: failures failures_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.failures
+    ADD CONSTRAINT failures_pkey PRIMARY KEY (pipeline_id, "position", attempt);
+
+--
 -- Name: idempotency_keys idempotency_keys_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -1740,6 +2265,27 @@ ALTER TABLE ONLY public.metric_series
     ADD CONSTRAINT metric_series_pkey PRIMARY KEY (pipeline_id, "position", attempt, series);
 
 --
+-- Name: paces paces_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.paces
+    ADD CONSTRAINT paces_pkey PRIMARY KEY (pipeline_id, "position");
+
+--
+-- Name: periodic_runs periodic_runs_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.periodic_runs
+    ADD CONSTRAINT periodic_runs_pkey PRIMARY KEY (name, slot);
+
+--
+-- Name: periodic_tasks periodic_tasks_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.periodic_tasks
+    ADD CONSTRAINT periodic_tasks_pkey PRIMARY KEY (name);
+
+--
 -- Name: pipelines pipelines_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -1761,11 +2307,39 @@ ALTER TABLE ONLY public.queues
     ADD CONSTRAINT queues_pkey PRIMARY KEY (name);
 
 --
+-- Name: running_totals running_totals_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.running_totals
+    ADD CONSTRAINT running_totals_pkey PRIMARY KEY (task);
+
+--
+-- Name: schedule_slots schedule_slots_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.schedule_slots
+    ADD CONSTRAINT schedule_slots_pkey PRIMARY KEY (schedule_id, slot);
+
+--
 -- Name: schedulers schedulers_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
 ALTER TABLE ONLY public.schedulers
     ADD CONSTRAINT schedulers_pkey PRIMARY KEY (id);
+
+--
+-- Name: schedules schedules_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.schedules
+    ADD CONSTRAINT schedules_pkey PRIMARY KEY (id);
+
+--
+-- Name: schedules schedules_project_name_key; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.schedules
+    ADD CONSTRAINT schedules_project_name_key UNIQUE (project, name);
 
 --
 -- Name: schema_migrations schema_migrations_pkey; Type: CONSTRAINT; Schema: public; Owner: -
@@ -1817,11 +2391,36 @@ ALTER TABLE ONLY public.task_types
     ADD CONSTRAINT task_types_pkey PRIMARY KEY (project, name);
 
 --
+-- Name: templates templates_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.templates
+    ADD CONSTRAINT templates_pkey PRIMARY KEY (project, name, version);
+
+--
 -- Name: workers workers_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
 ALTER TABLE ONLY public.workers
     ADD CONSTRAINT workers_pkey PRIMARY KEY (id);
+
+--
+-- Name: checkpoints_by_pipeline; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX checkpoints_by_pipeline ON public.checkpoints USING btree (pipeline_id, id);
+
+--
+-- Name: checkpoints_by_state; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX checkpoints_by_state ON public.checkpoints USING btree (state, id);
+
+--
+-- Name: checkpoints_to_judge; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX checkpoints_to_judge ON public.checkpoints USING btree (kept_by, pipeline_id) WHERE (state <> 'deleted'::text);
 
 --
 -- Name: dependencies_by_stage; Type: INDEX; Schema: public; Owner: -
@@ -1842,10 +2441,28 @@ CREATE INDEX events_by_place ON public.events USING btree (place, pipeline_id, s
 CREATE INDEX events_of_pipelines ON public.events USING btree (pipeline_id, seq) WHERE (subject IS NULL);
 
 --
+-- Name: failures_by_age; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX failures_by_age ON public.failures USING btree (failed_at, pipeline_id, "position", attempt);
+
+--
+-- Name: failures_by_rules; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX failures_by_rules ON public.failures USING btree (rule_version, failed_at);
+
+--
 -- Name: idempotency_keys_by_expiry; Type: INDEX; Schema: public; Owner: -
 --
 
 CREATE INDEX idempotency_keys_by_expiry ON public.idempotency_keys USING btree (expires_at);
+
+--
+-- Name: periodic_runs_running; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX periodic_runs_running ON public.periodic_runs USING btree (name) WHERE (outcome IS NULL);
 
 --
 -- Name: pipelines_by_age; Type: INDEX; Schema: public; Owner: -
@@ -1876,6 +2493,24 @@ CREATE INDEX pipelines_open ON public.pipelines USING btree (project, status, cr
 --
 
 CREATE INDEX pipelines_to_settle ON public.pipelines USING btree (id) WHERE (all_ended AND (status = ANY (ARRAY['running'::text, 'paused'::text, 'cancelling'::text])));
+
+--
+-- Name: schedule_slots_open; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX schedule_slots_open ON public.schedule_slots USING btree (schedule_id) WHERE ((state = 'fired'::text) AND (NOT ended));
+
+--
+-- Name: schedule_slots_waiting; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE UNIQUE INDEX schedule_slots_waiting ON public.schedule_slots USING btree (schedule_id) WHERE (state = 'waiting'::text);
+
+--
+-- Name: schedules_due; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX schedules_due ON public.schedules USING btree (next_run_at) WHERE (next_run_at IS NOT NULL);
 
 --
 -- Name: stages_by_status; Type: INDEX; Schema: public; Owner: -
@@ -1926,6 +2561,13 @@ CREATE INDEX workers_leased ON public.workers USING btree (lease_expires_at) WHE
 CREATE INDEX workers_left ON public.workers USING btree (heartbeat_at) WHERE (state = ANY (ARRAY['stopped'::text, 'lost'::text]));
 
 --
+-- Name: failures failures_pipeline_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.failures
+    ADD CONSTRAINT failures_pipeline_id_fkey FOREIGN KEY (pipeline_id) REFERENCES public.pipelines(id) ON DELETE CASCADE;
+
+--
 -- Name: metric_points metric_points_pipeline_id_position_attempt_series_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -1938,6 +2580,20 @@ ALTER TABLE ONLY public.metric_points
 
 ALTER TABLE ONLY public.metric_series
     ADD CONSTRAINT metric_series_pipeline_id_fkey FOREIGN KEY (pipeline_id) REFERENCES public.pipelines(id) ON DELETE CASCADE;
+
+--
+-- Name: paces paces_pipeline_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.paces
+    ADD CONSTRAINT paces_pipeline_id_fkey FOREIGN KEY (pipeline_id) REFERENCES public.pipelines(id) ON DELETE CASCADE;
+
+--
+-- Name: schedule_slots schedule_slots_schedule_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.schedule_slots
+    ADD CONSTRAINT schedule_slots_schedule_id_fkey FOREIGN KEY (schedule_id) REFERENCES public.schedules(id) ON DELETE CASCADE;
 
 --
 -- Name: stages stages_pipeline_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from schemas.diagnosis import Diagnosis
 from schemas.limits import RETRY_DELAY_MAX_S
 from schemas.queue import Queue
 from schemas.states import Outcome, StageStatus, TriggerRule
@@ -27,7 +28,7 @@ class Stage(Struct, kw_only=True):
     progress: float | None
     result: dict[str, Any] | None
     error: dict[str, Any] | None
-    diagnosis: dict[str, Any] | None
+    diagnosis: Diagnosis | None
     worker: str | None
     waiting_reason: str | None = None
     queued_at: datetime | None
@@ -137,6 +138,7 @@ class Completion(Struct, frozen=True):
     error: dict[str, Any] | None = None
     retry_delay_s: float | None = None
     costs_retry: bool = True
+    diagnosis: Diagnosis | None = None
 
 
 class Completed(Transition, frozen=True, kw_only=True):
@@ -157,11 +159,15 @@ class Released(Transition, frozen=True, kw_only=True):
 
 
 class Progress(Struct, frozen=True):
-    """How far a running attempt has come, 0 to 1."""
+    """How far a running attempt has come, 0 to 1; and at which of how many steps it is, and how fast, if it says so."""
 
     stage: UUID
     lease_token: UUID
     progress: float
+    step: float | None = None
+    total: float | None = None
+    steps_per_s: float | None = None
+    eta_s: float | None = None
 
 
 class Lost(Struct, frozen=True):

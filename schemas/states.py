@@ -71,6 +71,21 @@ class TriggerRule(StrEnum):
     for notification. Skipped otherwise, as not needed."""
 
 
+class CheckpointState(StrEnum):
+    """A checkpoint's life: ``writing → complete → deleting → deleted``, or ``invalid`` on the way."""
+
+    WRITING = "writing"
+    """Its program has announced it and has not said that it is whole. Nobody resumes from it."""
+    COMPLETE = "complete"
+    """Reported as whole. The newest of a stage is where its next attempt resumes."""
+    INVALID = "invalid"
+    """Found torn or missing; ``reason`` says how. Nobody resumes from it."""
+    DELETING = "deleting"
+    """No rule keeps it; its files are being removed, or a clean-up died on the way and the next one goes on."""
+    DELETED = "deleted"
+    """Its files are gone; the row stays as long as its pipeline."""
+
+
 PIPELINE_TERMINAL = frozenset({PipelineStatus.COMPLETED, PipelineStatus.FAILED, PipelineStatus.CANCELLED})
 STAGE_TERMINAL = frozenset(
     {StageStatus.COMPLETED, StageStatus.FAILED, StageStatus.SKIPPED, StageStatus.CANCELLED},

@@ -7,6 +7,7 @@ from uuid import UUID
 from msgspec import Struct, field
 
 from schemas import limits
+from schemas.diagnosis import Diagnosis
 from schemas.pipeline import (
     Backoff,
     Labels,
@@ -90,6 +91,7 @@ class TaskAttempt(Struct, kw_only=True):
     attempt: int
     outcome: Outcome | None
     error: dict[str, Any] | None
+    diagnosis: Diagnosis | None = None
     worker: str | None
     executor: str
     started_at: datetime
@@ -97,8 +99,18 @@ class TaskAttempt(Struct, kw_only=True):
 
 
 class Task(TaskSummary, kw_only=True):
-    """Everything about one task: its attempts too, the first one first, and how it is tried again; times in seconds."""
+    """Everything about one task: its attempts too, the first one first, and how it is tried again; times in seconds.
 
+    While it runs, ``step`` of ``total`` steps and ``steps_per_s`` are what it has reported at ``reported_at``, and
+    ``eta_s`` is how long it takes from now on; ``loss`` is the last one of its newest attempt.
+    """
+
+    step: float | None = None
+    total: float | None = None
+    steps_per_s: float | None = None
+    eta_s: float | None = None
+    loss: float | None = None
+    reported_at: datetime | None = None
     max_retries: int
     retry_delay: float
     retry_backoff: float = 1.0

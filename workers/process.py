@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from schemas.states import Outcome
-from workers import contract
+from workers import contract, kernel
 from workers.executors import local
 from workers.executors.base import Exit, Launch
 from workers.outcome import Ending
@@ -28,17 +28,27 @@ async def run_process(room: Room, attempt: Attempt, task: Task, params: Any, rep
     """Run the process to the end of its whole group, or until it is stopped."""
     values = msgspec.to_builtins(params, str_keys=True)
     run = await asyncio.to_thread(contract.prepare, room.settings, attempt.claim, values)
-    process = await local.start(_launch(room, run, task, params))
+    kills_before = kernel.oom_kills()
     follower = Follower(contract.EventTail(run.events), reporter)
-    following = asyncio.create_task(follower.follow())
-    exit_ = await _until_end(process, attempt, room.settings.cancel_grace_s)
-    following.cancel()
-    await asyncio.gather(following, return_exceptions=True)
+    with room.progress_server.hearing(attempt.claim.stage, run.token_file, reporter.take) as variables:
+        run.env.update(variables)
+        process = await local.start(_launch(room, run, task, params))
+        following = asyncio.create_task(follower.follow())
+        exit_ = await _until_end(process, attempt, room.settings.cancel_grace_s)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
     await follower.read_rest()
     await reporter.close()
     if follower.result is None and task.result_of_exit is not None and exit_.exit_code == 0:
         follower.result = {"values": task.result_of_exit(contract.tail_log(run.log, LAST_LINES_BYTES))}
-    ending = contract.conclude(run, exit_, follower.result, follower.error, lines_too_long=follower.tail.too_long)
+    ending = contract.conclude(
+        run,
+        exit_,
+        follower.result,
+        follower.error,
+        lines_too_long=follower.tail.too_long,
+        oom_kills=kernel.oom_kills() - kills_before,
+    )
     return _checked(ending, task)
 
 

@@ -4,12 +4,15 @@ import asyncio
 import math
 import time
 from collections.abc import Mapping
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import msgspec
 import structlog
 from msgspec import Meta, Struct, field
+from msgspec.structs import replace
 
+from app.core.pace import Pace
 from app.db.pool import BAD_DATA
 from app.errors import Unavailable
 from app.log import Outage
@@ -18,7 +21,11 @@ from schemas.checkpoint import CheckpointReport
 from schemas.event import LiveType
 from schemas.series import MetricsReport
 from schemas.stage import Progress
+from schemas.states import CheckpointState
+from workers import contract
+from workers.heard import Heard
 from workers.publish import LiveReports
+from workers.resume import is_ours
 from workers.room import Attempt, Room
 from workers.series import NAMES_MAX, SeriesBuffer
 
@@ -40,12 +47,14 @@ class ProgressLine(Struct):
 
 
 class CheckpointLine(Struct):
-    """``{"type": "checkpoint", "path": …, "step": 120, "metrics": {…}}``."""
+    """``{"type": "checkpoint", "path": …, "step": 120, "metrics": {…}}``; ``state`` and ``reason`` for other news."""
 
     path: str
-    step: int
+    step: int | None = None
     metrics: dict[str, Any] = field(default_factory=dict)
     bytes: int = 0
+    state: Literal["writing", "complete", "invalid"] = "complete"
+    reason: str = ""
 
 
 class Reporter:
@@ -55,10 +64,12 @@ class Reporter:
         self.room = room
         self.claim = attempt.claim
         self.live = live
+        self.heard = Heard(attempt)
         self._began = time.monotonic()
-        self._progress: float | None = None
+        self._progress: Progress | None = None
+        self._pace = Pace()
         self._series = SeriesBuffer()
-        self._checkpoints: list[CheckpointReport] = []
+        self._checkpoints: dict[str, CheckpointReport] = {}
         self._flusher: asyncio.Task[None] | None = None
         self._outage = Outage(log, "reports_wait_for_postgres")
         self._closed = False
@@ -68,6 +79,7 @@ class Reporter:
         if self._closed:
             return
         try:
+            self.heard.take(line)
             match line.get("type"):
                 case "progress":
                     self._take_progress(msgspec.convert(line, ProgressLine))
@@ -88,16 +100,30 @@ class Reporter:
 
     def _take_progress(self, line: ProgressLine) -> None:
         share = line.step / line.total if line.total > 0 else math.nan
-        if not math.isfinite(share):
+        if not (math.isfinite(share) and math.isfinite(line.total)):
             raise ValueError("progress is not a share of a whole")
-        self._progress = min(1.0, max(0.0, share))
-        shown = {"step": line.step, "total": line.total, "epoch": line.epoch, "eta_s": line.eta_s}
-        self.live.put(self.claim, LiveType.STAGE_PROGRESS, {"progress": self._progress, **shown})
+        progress = min(1.0, max(0.0, share))
+        self._pace.take(line.step, line.total, time.monotonic())
+        told_s = line.eta_s if line.eta_s is not None and line.eta_s >= 0 else self._pace.eta_s
+        how = {
+            "step": line.step,
+            "total": line.total,
+            "steps_per_s": self._pace.steps_per_s,
+            "eta_s": told_s if is_number(told_s) else None,
+        }
+        self._progress = Progress(self.claim.stage, self.claim.lease_token, progress, **how)
+        self.live.put(self.claim, LiveType.STAGE_PROGRESS, {"progress": progress, "epoch": line.epoch, **how})
 
     def _take_checkpoint(self, line: CheckpointLine) -> None:
-        found = numbers(line.metrics)
-        report = CheckpointReport(self.claim.stage, self.claim.lease_token, line.step, line.path, found, line.bytes)
-        self._checkpoints.append(report)
+        found, state = numbers(line.metrics), CheckpointState(line.state)
+        if line.step is None and state is not CheckpointState.INVALID:
+            raise ValueError("a checkpoint has no step")
+        reason = contract.clean(line.reason) or "its program found it invalid"
+        held = self.claim.stage, self.claim.lease_token
+        self._checkpoints.pop(line.path, None)  # what is said last about a path counts
+        self._checkpoints[line.path] = CheckpointReport(
+            *held, line.step or 0, line.path, found, line.bytes, state, reason
+        )
 
     def _take_metrics(self, line: dict[str, Any]) -> None:
         values = line.get("values", {name: value for name, value in line.items() if name not in {"type", "step"}})
@@ -133,13 +159,13 @@ class Reporter:
     async def _flush(self) -> None:
         try:
             while self._checkpoints:
-                await self._record(self._checkpoints[0])
-                del self._checkpoints[:1]
+                path, report = next(iter(self._checkpoints.items()))
+                await self._record(report)
+                if self._checkpoints[path] is report:
+                    del self._checkpoints[path]
             if self._progress is not None:
                 progress, self._progress = self._progress, None
-                await stages.report_progress(
-                    self.room.pool, [Progress(self.claim.stage, self.claim.lease_token, progress)]
-                )
+                await stages.report_progress(self.room.pool, [progress])
                 self._outage.end()
         except Unavailable as error:
             self._outage.note(error)
@@ -148,10 +174,21 @@ class Reporter:
 
     async def _record(self, report: CheckpointReport) -> None:
         try:
-            await checkpoints.record(self.room.pool, [report])
+            if report.state is CheckpointState.INVALID:
+                told = report.path, report.reason or ""
+                await checkpoints.condemn(self.room.pool, report.stage, report.lease_token, *told)
+            else:
+                await checkpoints.record(self.room.pool, [await self._measured(report)])
             self._outage.end()
         except UNSTORABLE as error:
             log.warning("checkpoint_ignored", path=report.path, error=str(error))
+
+    async def _measured(self, report: CheckpointReport) -> CheckpointReport:
+        """With its true size, by which a torn one is known later."""
+        if not is_ours(self.room, report.path):
+            return report
+        size = await asyncio.to_thread(contract.size_of, Path(report.path))
+        return report if size is None else replace(report, bytes=size)
 
     async def _write_series(self) -> bool:
         """Write a part of the series, in one statement; False if that did not work."""

@@ -10,6 +10,7 @@ from app.db.pool import Pool
 from app.queue import JobQueue
 from app.settings import Settings
 from schemas.stage import Claim, Held
+from workers.progress_server import ProgressServer
 from workers.tasks import Task
 
 
@@ -69,6 +70,7 @@ class Room:
     queue: JobQueue
     tasks: dict[str, Task]
     attempts: dict[UUID, Attempt] = field(default_factory=dict)
+    progress_server: ProgressServer = field(default_factory=ProgressServer)
 
     def hold(self, claim: Claim) -> Attempt:
         """Take up a granted claim; the beats answer for it from now on."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from app.core.references import UnresolvedReference
 from app.core.retry import next_delay_s
@@ -15,11 +16,13 @@ from schemas.queue import Slot
 from schemas.stage import Claim, Completion
 from schemas.states import Outcome
 from workers.completer import Completer
+from workers.diagnosis import diagnosed
 from workers.inline import run_inline
 from workers.outcome import Ending
 from workers.process import run_process
 from workers.publish import LiveReports
 from workers.report import Reporter
+from workers.resume import resume_point
 from workers.room import Attempt, Room, Stop
 from workers.tasks import Task
 
@@ -47,18 +50,20 @@ class StageRunner:
             if task is None:
                 self.completer.put(_hand_back(claim))
                 return
-            ending = await self._execute(attempt, task)
-            self.completer.put(_completion(claim, ending, attempt.stop_reason))
+            reporter = Reporter(self.room, attempt, self.live)
+            ending = await self._execute(attempt, task, reporter)
+            completion = _completion(claim, ending, attempt.stop_reason)
+            self.completer.put(await diagnosed(completion, ending, reporter.heard))
 
-    async def _execute(self, attempt: Attempt, task: Task) -> Ending:
+    async def _execute(self, attempt: Attempt, task: Task, reporter: Reporter) -> Ending:
         try:
             params = msgspec.convert(await self._inputs(attempt), task.params, str_keys=True)
         except (UnresolvedReference, msgspec.ValidationError) as error:
             return Ending.failed("param_invalid", str(error), retryable=False)
-        if attempt.stop_reason is not None:
-            return Ending(Outcome.CANCELLED)
-        reporter = Reporter(self.room, attempt, self.live)
         try:
+            await self._find_resume_point(attempt)
+            if attempt.stop_reason is not None:
+                return Ending(Outcome.CANCELLED)
             execute = run_inline if task.slot == Slot.INLINE else run_process
             return await execute(self.room, attempt, task, params, reporter)
         except Exception as error:
@@ -69,6 +74,14 @@ class StageRunner:
         while True:
             try:
                 return await stages.inputs(self.room.pool, attempt.claim)
+            except Unavailable:
+                await asyncio.sleep(PAUSE_S)
+
+    async def _find_resume_point(self, attempt: Attempt) -> None:
+        while attempt.claim.resume_from is not None and attempt.stop_reason is None:
+            try:
+                attempt.claim = replace(attempt.claim, resume_from=await resume_point(self.room, attempt.claim))
+                return
             except Unavailable:
                 await asyncio.sleep(PAUSE_S)
 

@@ -1,8 +1,8 @@
 """The worker: arq's, with the parts replaced that our protocol needs otherwise.
 
-From arq 0.28 it keeps the functions, the keys, the wire format and the context that a job gets. It replaces the poll
-loop (by a wake-up and one atomic claim over several queues), the in-progress keys (by leases in Postgres), retries,
-aborts and results (all in Postgres), and the shutdown (by a drain).
+From arq 0.28 it keeps the functions, the keys, the wire format, the cron and the context that a job gets. It replaces
+the poll loop (by a wake-up and one atomic claim over several queues), the in-progress keys (by leases in Postgres),
+retries, aborts and results (all in Postgres), the shutdown (by a drain), and the way of a tick through Redis.
 """
 
 import asyncio
@@ -12,11 +12,13 @@ import signal
 import time
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
 from uuid import UUID, uuid4
 
 import structlog
+from arq.cron import cron
 from arq.worker import Function, Worker, func
 
 from app import __version__
@@ -32,6 +34,7 @@ from schemas.states import Outcome
 from schemas.task import BUILT_IN_TASKS
 from workers import contract
 from workers.completer import Completer
+from workers.cron import TICK_SECONDS, Clockwork
 from workers.data_dir import require_data_dir
 from workers.lease import KILL_SHARE, Lease
 from workers.plug_ins import known_tasks
@@ -55,6 +58,7 @@ class HeadwayWorker(Worker):
         self.queues = queues
         self.plug_ins = [name for name in room.tasks if name not in BUILT_IN_TASKS]
         self.runner = StageRunner(room, Completer(room))
+        self.clockwork = Clockwork(room)
         self.capacity = {
             Slot.PROCESS: room.settings.worker_concurrency,
             Slot.INLINE: room.settings.worker_inline_concurrency,
@@ -70,6 +74,7 @@ class HeadwayWorker(Worker):
             [func(self.runner.run, name=STAGE_FUNCTION, timeout=NEVER_S, keep_result=0, max_tries=1)],
             redis_pool=room.queue.redis,
             queue_name=f"{room.queue.prefix}:queue",
+            cron_jobs=[cron(self.clockwork.tick, second=set(TICK_SECONDS))],
             max_jobs=sum(self.capacity.values()),
             handle_signals=False,
             keep_result=0,
@@ -84,7 +89,9 @@ class HeadwayWorker(Worker):
         self.lease.start()
         listening = asyncio.create_task(self._beat_when_called())
         serving = [asyncio.create_task(self._serve(slot)) for slot in Slot]
-        await asyncio.gather(*serving)
+        ticking = asyncio.create_task(self._tick())
+        await asyncio.gather(ticking, *serving)
+        await self.clockwork.stop()
         await self._finish_running()
         await self.runner.completer.drained()
         listening.cancel()
@@ -111,6 +118,17 @@ class HeadwayWorker(Worker):
             except REDIS_AWAY as error:
                 outage.note(error)
                 await self._either(asyncio.sleep(OUTAGE_PAUSE_S * random.uniform(0.8, 1.2)))
+
+    async def _tick(self) -> None:
+        """Call what arq's cron says is next; arq itself would put it on a queue in Redis."""
+        while not self.draining.is_set():
+            now = datetime.now(UTC)
+            (job,) = self.cron_jobs
+            job.calculate_next(now)  # from now: what was slept through is one tick, and a clock may be set back
+            assert job.next_run is not None
+            await self._either(asyncio.sleep((job.next_run - now).total_seconds()))
+            if self.leased.is_set() and not self.draining.is_set():
+                await job.coroutine(self.ctx)
 
     async def _either(self, something: Awaitable[Any]) -> None:
         """Wait for something, or for the drain."""
@@ -193,6 +211,8 @@ class HeadwayWorker(Worker):
         """The lease could not be renewed for this share of its time: let go before somebody else takes over."""
         self.leased.clear()
         self.room.stop_all(Stop.FENCED if share > KILL_SHARE else Stop.DRAIN)
+        if share > KILL_SHARE:
+            self.clockwork.cancel()
 
     def lost(self) -> None:
         """The lease was taken: nothing here is ours any more."""
@@ -200,6 +220,7 @@ class HeadwayWorker(Worker):
             log.error("lease_lost", worker=str(self.room.worker))
         self.exit_code = EXIT_LEASE_LOST
         self.room.stop_all(Stop.FENCED)
+        self.clockwork.cancel()
         self.draining.set()
 
     def drain(self) -> None:
@@ -307,7 +328,8 @@ async def _serve(room: Room, waiting: JobQueue, queues: Sequence[Queue]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.drain)
     log.info("worker_started", worker=str(room.worker), queues=queues, slots=worker.capacity, plug_ins=worker.plug_ins)
-    await worker.async_run()
+    async with room.progress_server.serving():
+        await worker.async_run()
     await worker.close()
     log.info("worker_stopped", exit_code=worker.exit_code)
     return worker.exit_code

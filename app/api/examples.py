@@ -144,6 +144,21 @@ _QUEUES: list[dict[str, Any]] = [
     {"name": "preprocessing", "priority": 3, "paused": False, "queued": 0, "running": 0, "oldest_age_s": None},
     {"name": "maintenance", "priority": 1, "paused": False, "queued": 0, "running": 0, "oldest_age_s": None},
 ]
+_CHECKPOINT: dict[str, Any] = {
+    "id": 42,
+    "pipeline": _UUID,
+    "stage": "train",
+    "task_id": _TRAIN,
+    "attempt": 1,
+    "step": 3000,
+    "path": "/srv/headway/artifacts/…/train/1/checkpoints/step-0000003000",
+    "metrics": {"val_loss": 0.24},
+    "bytes": 812340,
+    "state": "complete",
+    "reason": None,
+    "pinned": False,
+    "created_at": _AT,
+}
 _COUNTS: dict[str, int] = {"queued": 3, "running": 1, "completed": 41, "failed": 1}
 
 ANSWERS: dict[str, Any] = {
@@ -227,6 +242,27 @@ ANSWERS: dict[str, Any] = {
         ],
         "counted_at": _AT,
     },
+    "listFailures": {
+        "items": [
+            {
+                "fingerprint": "5b1f0c7de2a94a36",
+                "category": "gpu_oom",
+                "domain": "workload",
+                "outlook": "changed",
+                "remedy": "Halve the batch and accumulate gradients over twice as many.",
+                "root_line": "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.",
+                "count": 17,
+                "first_seen": _AT,
+                "last_seen": _AT,
+                "tasks": ["train_model"],
+                "task_ids": [_TRAIN],
+            },
+        ],
+        "next_cursor": None,
+    },
+    "listCheckpoints": {"items": [_CHECKPOINT], "next_cursor": None},
+    "pinCheckpoint": {**_CHECKPOINT, "pinned": True},
+    "unpinCheckpoint": _CHECKPOINT,
     "listQueues": {"items": _QUEUES, "next_cursor": None},
     "pauseQueue": {**_QUEUES[0], "paused": True},
     "resumeQueue": _QUEUES[0],

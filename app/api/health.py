@@ -8,10 +8,12 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from app.api.state import ApiState, Check
 from app.errors import HeadwayError, Unavailable
-from app.metrics import REGISTRY
+from app.metrics import REGISTRY, show_running
 from app.queue import REDIS_AWAY
+from app.services.pace import running_totals
 
 CHECK_TIMEOUT_S = 2.0
+TASKS_SHOWN_MAX = 100
 VITAL = frozenset({"postgres", "streams"})
 
 
@@ -57,6 +59,11 @@ async def _outcome(check: Check) -> str:
     media_type=CONTENT_TYPE_LATEST,
     quiet=True,
 )
-async def metrics() -> bytes:
-    """In the Prometheus text format. Needs the token when one is set."""
+async def metrics(state: ApiState) -> bytes:
+    """In the Prometheus text format. Needs the token when one is set. Without Postgres, what runs is left out."""
+    try:
+        async with asyncio.timeout(CHECK_TIMEOUT_S):
+            show_running(await running_totals(state.pool, TASKS_SHOWN_MAX))
+    except (Unavailable, TimeoutError):
+        show_running([])
     return generate_latest(REGISTRY)

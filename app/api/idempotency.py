@@ -12,7 +12,7 @@ from app.api.dispatch import after_commit
 from app.api.state import ApiState
 from app.core.plan import Plan
 from app.errors import KeyInvalid
-from app.services import idempotency, pipelines
+from app.services import idempotency
 from app.services.idempotency import Created
 from schemas.idempotency import IdempotencyKey
 from schemas.limits import IDEMPOTENCY_KEY_MAX
@@ -45,7 +45,7 @@ async def create_once(
     """
     key = await _read_key(request)
     if key is None:
-        created = Created(*await pipelines.create(state.pool, await planned()))
+        created = await idempotency.create(state.pool, await planned(), None)
     elif known := await idempotency.find(state.pool, key):
         return known
     else:

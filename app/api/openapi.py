@@ -14,17 +14,23 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
 from app import __version__
-from app.api import examples
+from app.api import examples, examples_by_the_clock
 from app.api.health import Readiness
 from app.api.problems import MEDIA_TYPE
 from schemas.bulk import BulkAnswer, BulkRequest
+from schemas.checkpoint import Checkpoint, CheckpointPage
+from schemas.diagnosis import Category
+from schemas.failure import FailurePage
 from schemas.graph import PipelineGraph
+from schemas.periodic import PeriodicTaskPage
 from schemas.pipeline import DryRun, Pipeline, PipelinePage, PipelinePatch, PipelineProgress, PipelineSpec
 from schemas.problem import Problem
 from schemas.queue import QueuePage, QueueStatus
+from schemas.schedule import Schedule, SchedulePage, SchedulePatch, ScheduleSpec
 from schemas.series import SeriesPage
 from schemas.stats import StatsOverview
 from schemas.task import Purged, PurgeSpec, Task, TaskPage, TaskResult, TaskSpec, TaskTypePage
+from schemas.template import Submission, Template, TemplatePage, TemplateSpec
 from schemas.worker import WorkerPage
 
 STRUCTS = (
@@ -44,11 +50,24 @@ STRUCTS = (
     TaskPage,
     TaskResult,
     TaskTypePage,
+    TemplateSpec,
+    Submission,
+    Template,
+    TemplatePage,
+    ScheduleSpec,
+    SchedulePatch,
+    Schedule,
+    SchedulePage,
     SeriesPage,
+    FailurePage,
+    Category,
+    Checkpoint,
+    CheckpointPage,
     StatsOverview,
     QueueStatus,
     QueuePage,
     WorkerPage,
+    PeriodicTaskPage,
     Readiness,
     Problem,
 )
@@ -60,7 +79,12 @@ BODIES = {
     "deletePipelines": ("BulkRequest", examples.BULK_DELETE),
     "submitTask": ("TaskSpec", examples.TASK_SPEC),
     "purgeTasks": ("PurgeSpec", examples.PURGE_SPEC),
+    "createSchedule": ("ScheduleSpec", examples_by_the_clock.SCHEDULE_SPEC),
+    "patchSchedule": ("SchedulePatch", examples_by_the_clock.SCHEDULE_PATCH),
+    "createTemplate": ("TemplateSpec", examples_by_the_clock.TEMPLATE_SPEC),
+    "submitTemplate": ("Submission", examples_by_the_clock.SUBMISSION),
 }
+ANSWERS = examples.ANSWERS | examples_by_the_clock.ANSWERS
 OPEN = frozenset({"getLiveness", "getReadiness"})
 SCHEMAS = "#/components/schemas/"
 BEARER = "The value of HEADWAY_API_TOKEN. Without one the API serves its own machine only, and needs no token."
@@ -116,7 +140,7 @@ def _complete(operation: dict[str, Any]) -> None:
     answers.pop("400", None)
     success = next(iter(answers.values()))
     for content in success.get("content", {}).values():
-        content["example"] = examples.ANSWERS[name]
+        content["example"] = ANSWERS[name]
     for parameter in operation.get("parameters", []):
         parameter["schema"] = _without_null(parameter["schema"])
     answers["default"] = {"$ref": "#/components/responses/Problem"}

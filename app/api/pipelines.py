@@ -14,7 +14,7 @@ from app.api.dispatch import after_commit, after_delete
 from app.api.events import stream_events
 from app.api.graph import get_pipeline_graph
 from app.api.idempotency import REPLAYED, KeyHeader, create_once
-from app.api.query import labels, refused
+from app.api.query import aware, labels
 from app.api.state import ApiState
 from app.core.patch import changes
 from app.core.plan import Plan, plan
@@ -58,7 +58,7 @@ async def create_pipeline(
         return plan(spec, await tasks.registered(state.pool), stages_max=state.settings.stages_max)
 
     if dry_run:
-        return _dry_run(await planned())
+        return dry_run_of(await planned())
     created = await create_once(request, state, planned)
     headers = {"Location": f"/api/v1/pipelines/{created.pipeline}", **(REPLAYED if created.replayed else {})}
     return Response(await pipelines.get(state.pool, created.pipeline), headers=headers)
@@ -82,13 +82,11 @@ async def list_pipelines(
 
     When few match among very many, a page may have less than ``limit`` and still a ``next_cursor``.
     """
-    if created_after is not None and created_after.tzinfo is None:
-        raise refused("created_after", "needs a time zone, such as 2030-01-31T12:00:00Z")
     wanted = PipelineFilter(
         status=status or UNSET,
         name=UNSET if name is None else name,
         labels=dict(labels(label)) if label else UNSET,
-        created_after=created_after or UNSET,
+        created_after=aware("created_after", created_after) or UNSET,
     )
     return await pipelines.list_page(state.pool, wanted, cursor=cursor, limit=limit, sort=sort)
 
@@ -158,7 +156,8 @@ async def delete_pipeline(state: ApiState, uuid: PipelineId) -> None:
     await after_delete(state, uuid)
 
 
-def _dry_run(planned: Plan) -> Response[Any]:
+def dry_run_of(planned: Plan) -> Response[Any]:
+    """Answer what would have been stored."""
     stages = [PlannedStage(stage.name, stage.task, stage.queue, stage.depends_on) for stage in planned.stages]
     return Response(DryRun(valid=True, name=planned.name, stages=stages), status_code=200)
 

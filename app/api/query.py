@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable
+from datetime import datetime
 from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl
@@ -67,6 +68,18 @@ def labels(texts: Iterable[str]) -> list[tuple[str, str]]:
         if found.setdefault(key, value) != value:
             raise refused("label", f"asks for two values of {quoted(key)}; a pipeline has one of each label")
     return list(found.items())
+
+
+def aware(parameter: str, moment: datetime | None) -> datetime | None:
+    """Return a point in time as it was given.
+
+    Raises:
+        InvalidRequest: it has no time zone.
+
+    """
+    if moment is not None and moment.tzinfo is None:
+        raise refused(parameter, "needs a time zone, such as 2030-01-31T12:00:00Z")
+    return moment
 
 
 def refused(parameter: str, why: str) -> InvalidRequest:

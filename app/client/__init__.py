@@ -10,12 +10,17 @@ are repeated when their answer is lost; the streams reconnect where they were cu
 
 from typing import Any, Self
 
+from app.client.checkpoints import Checkpoints
 from app.client.errors import ApiError, Unreachable
 from app.client.events import Events
+from app.client.failures import Failures
 from app.client.http import Http
 from app.client.pipelines import Pipelines
 from app.client.queues import Queues
+from app.client.schedules import Schedules
 from app.client.tasks import LogText, Tasks
+from app.client.templates import Templates
+from schemas.periodic import PeriodicTaskPage
 from schemas.stats import StatsOverview
 from schemas.task import TaskTypePage
 from schemas.worker import WorkerPage
@@ -32,6 +37,10 @@ class Client:
         self.pipelines = Pipelines(self._http)
         self.tasks = Tasks(self._http, self.pipelines)
         self.queues = Queues(self._http)
+        self.failures = Failures(self._http)
+        self.checkpoints = Checkpoints(self._http)
+        self.templates = Templates(self._http)
+        self.schedules = Schedules(self._http)
         self.events = Events(self._http)
 
     async def __aenter__(self) -> Self:
@@ -43,6 +52,10 @@ class Client:
     async def workers(self) -> WorkerPage:
         """Who runs the stages."""
         return await self._http.get("/api/v1/workers", WorkerPage)
+
+    async def periodic_tasks(self) -> PeriodicTaskPage:
+        """What workers do by the clock."""
+        return await self._http.get("/api/v1/periodic-tasks", PeriodicTaskPage)
 
     async def task_types(self) -> TaskTypePage:
         """What the workers of this installation can run."""

@@ -12,12 +12,17 @@ from app.commands.running import open_client
 from app.commands.terminal import Output, print_json, print_line
 from app.errors import InvalidRequest
 from app.settings import load_settings
+from schemas.checkpoint import CheckpointPage
+from schemas.failure import FailurePage
 from schemas.limits import PAGE_MAX
 from schemas.pipeline import PipelinePage
+from schemas.schedule import SchedulePage
 from schemas.task import TaskPage
+from schemas.template import TemplatePage
 
-P = TypeVar("P", PipelinePage, TaskPage)
+P = TypeVar("P", PipelinePage, TaskPage, CheckpointPage, TemplatePage, SchedulePage, FailurePage)
 T = TypeVar("T")
+Id = TypeVar("Id", UUID, str, int)
 
 
 def connect() -> Client:
@@ -26,14 +31,14 @@ def connect() -> Client:
 
 
 async def on_each(
-    ids: Sequence[UUID], output: Output, call: Callable[[UUID], Awaitable[T]], told: Callable[[T], str]
+    ids: Sequence[Id], output: Output, call: Callable[[Id], Awaitable[T]], told: Callable[[T], str]
 ) -> int:
     """Call the API for each id and tell what came of it; a refusal of one does not keep the others from it.
 
     Returns the exit code of the first refusal.
     """
     if not ids:
-        raise InvalidRequest("Name one uuid or more.")
+        raise InvalidRequest("Name one or more.")
     code = exits.COMPLETED
     for each in ids:
         try:

@@ -1,7 +1,8 @@
 """Pipelines and tasks as tables that are readable at 80 columns; a wider terminal is told more."""
 
 from app.commands.terminal import clean, is_wide, one_line, print_line, print_table
-from app.commands.wording import age, message_of, took
+from app.commands.wording import age, brief, message_of, took
+from schemas.diagnosis import Diagnosis
 from schemas.graph import PipelineGraph
 from schemas.pipeline import Pipeline, PipelinePage
 from schemas.series import SeriesPage
@@ -36,6 +37,8 @@ def draw_pipeline(pipeline: Pipeline) -> None:
     for stage in pipeline.stages:
         if why := message_of(stage.error) or one_line(stage.waiting_reason or ""):
             print_line(f"{stage.name}: {why}")
+        if stage.diagnosis and stage.status is StageStatus.FAILED:
+            print_line(f"{stage.name}: {stage.diagnosis.category}. {one_line(stage.diagnosis.remedy)}")
     draw_logs(pipeline)
 
 
@@ -80,14 +83,16 @@ def draw_task(task: Task) -> None:
         "pipeline": f"{task.pipeline} ({task.pipeline_name})",
         "stage": task.name,
         "status": task.status,
+        "progress": _progress(task),
         "waiting": task.waiting_reason,
         "queue": f"{task.queue}, priority {task.priority}",
         "retries": f"{task.max_retries}, after {task.retry_delay:g} s",
         "error": message_of(task.error),
+        **_told(task.diagnosis),
     }
     for name, fact in facts.items():
         if fact:
-            print_line(f"{name:<10}{one_line(str(fact))}")
+            print_line(f"{name:<11}{one_line(str(fact))}")
     rows = [
         (
             each.attempt,
@@ -100,6 +105,28 @@ def draw_task(task: Task) -> None:
     ]
     if rows:
         print_table("attempt, outcome, took, worker, why", rows, flexible="worker, why")
+
+
+def _told(diagnosis: Diagnosis | None) -> dict[str, str | None]:
+    """What a diagnosis says, by facts."""
+    if diagnosis is None:
+        return {}
+    return {
+        "diagnosis": f"{diagnosis.category} ({diagnosis.domain}), another attempt: {diagnosis.outlook}",
+        "root line": diagnosis.root_line,
+        "remedy": diagnosis.remedy,
+    }
+
+
+def _progress(task: Task) -> str:
+    """How far a running task has come, how fast, and with what success."""
+    told = [
+        None if task.step is None or task.total is None else f"step {task.step:g} of {task.total:g}",
+        None if task.steps_per_s is None else f"{task.steps_per_s:.3g} steps/s",
+        None if task.eta_s is None else f"{brief(task.eta_s)} to go",
+        None if task.loss is None else f"loss {task.loss:.4g}",
+    ]
+    return ", ".join(filter(None, told))
 
 
 def draw_series(page: SeriesPage) -> None:

@@ -91,7 +91,7 @@ def parse(text: bytes, file: str) -> dict[str, Any]:
     except (ValueError, msgspec.DecodeError, yaml.YAMLError) as error:
         raise InvalidRequest(f"{name} is neither YAML nor JSON: {error}") from None
     if not isinstance(spec, dict):
-        raise InvalidRequest(f"{name} must hold one object with a name and stages.")
+        raise InvalidRequest(f"{name} must hold one object, of keys and values.")
     return _sendable(spec, name)
 
 

@@ -4,9 +4,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from app.client import ApiError
 from app.commands import exits
 from app.commands.calls import connect
 from app.commands.follow import detachable, wait, watch
+from app.commands.mistakes import asked, explain
 from app.commands.spec_file import SpecFile, parse, read_text, with_params
 from app.commands.terminal import OutputOption, print_json, print_line
 
@@ -36,12 +38,18 @@ async def submit(
         output: "json" prints JSON, and with --watch one event per line.
 
     """
-    spec = with_params(parse(read_text(file), file), param)
+    text = read_text(file)
+    spec = with_params(parse(text, file), param)
     async with connect() as client:
-        if dry_run:
-            print_json(await client.pipelines.check(spec))
-            return exits.COMPLETED
-        pipeline = await client.pipelines.create({**spec, "start": True}, idempotency_key=idempotency_key)
+        try:
+            if dry_run:
+                print_json(await client.pipelines.check(spec))
+                return exits.COMPLETED
+            pipeline = await client.pipelines.create({**spec, "start": True}, idempotency_key=idempotency_key)
+        except ApiError as refusal:
+            if not refusal.faults:
+                raise
+            return explain(file, text, await asked(client, spec) or list(refusal.faults))
         if output == "table":
             print_line(str(pipeline.uuid))
         elif not watch_it:

@@ -10,6 +10,7 @@ _METRICS_SHOWN = 3
 _POSITIONS = frozenset({"step", "epoch"})
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 _EXACT_BELOW = 10
+_KIB = 1_024
 
 
 def reason(event: Event) -> str:
@@ -43,6 +44,14 @@ def took(started_at: datetime | None, finished_at: datetime | None) -> str:
     if started_at is None:
         return ""
     return brief(max(0.0, ((finished_at or datetime.now(UTC)) - started_at).total_seconds()))
+
+
+def size(count: int) -> str:
+    """Write a number of bytes where there is little room."""
+    number, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB"]
+    while number >= _KIB and len(units) > 1:
+        number, units = number / _KIB, units[1:]
+    return f"{number:.{int(number < _EXACT_BELOW and units[0] != 'B')}f} {units[0]}"
 
 
 def duration(seconds: float | None) -> str:

@@ -15,6 +15,7 @@ from schemas.problem import Fault
 INTEGER_MIN = -(2**63)
 INTEGER_MAX = 2**64 - 1
 
+_NAME = re.compile(limits.STAGE_NAME_PATTERN)
 _NOT_IN_LINES = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _NOT_IN_TEXTS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")  # May have tabs and line ends.
 
@@ -23,13 +24,24 @@ def spec_faults(spec: PipelineSpec | PipelinePatch) -> Iterator[Fault]:
     """What cannot be stored in the pipeline's own words; stage names are held by their pattern already."""
     if spec.name is not UNSET and (bad := _NOT_IN_LINES.search(spec.name)):
         yield _bad_character(bad, "/name")
-    if spec.description is not UNSET and (bad := _NOT_IN_TEXTS.search(spec.description)):
-        yield _bad_character(bad, "/description")
+    if spec.description is not UNSET:
+        yield from text_faults(spec.description, "/description")
     for key, value in () if spec.labels is UNSET else spec.labels.items():
         if bad := _NOT_IN_LINES.search(key):
             yield _bad_character(bad, "/labels")
         elif bad := _NOT_IN_LINES.search(value):
             yield _bad_character(bad, pointer("labels", key))
+
+
+def is_name(text: str) -> bool:
+    """Whether a template or a schedule may be called so; whatever may not, there is none of."""
+    return bool(_NAME.search(text)) and len(text) <= limits.STAGE_NAME_MAX
+
+
+def text_faults(text: str, at: str) -> Iterator[Fault]:
+    """What cannot be stored in a text of several lines that stands at the pointer ``at``."""
+    if bad := _NOT_IN_TEXTS.search(text):
+        yield _bad_character(bad, at)
 
 
 def object_faults(value: dict[str, Any], at: str) -> Iterator[Fault]:

@@ -4,11 +4,19 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from app.errors import InvalidRequest
 from schemas.problem import Fault
+from schemas.template import TemplateName
 
 T = TypeVar("T")
+
+
+class NameKey(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The key of a list that is in the order of names."""
+
+    name: TemplateName
 
 
 def write_cursor(key: Any) -> str:

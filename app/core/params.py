@@ -69,7 +69,7 @@ def _told(error: ValidationError, params: Params, task_type: TaskType, stage_at:
             detail = f"{task_type.name} needs the param {quoted(missing)}"
             yield Fault("param_missing", detail, place if params else stage_at)
         case _:
-            yield Fault("param_invalid", shortened(_sentence(error)), place)
+            yield Fault("param_invalid", shortened(_sentence(error, task_type)), place)
 
 
 def _unknown(key: str, error: ValidationError, task_type: TaskType) -> str:
@@ -79,8 +79,12 @@ def _unknown(key: str, error: ValidationError, task_type: TaskType) -> str:
     return f"{task_type.name} has no param {quoted(key)}{did_you_mean(key, known)}"
 
 
-def _sentence(error: ValidationError) -> str:
+def _sentence(error: ValidationError, task_type: TaskType) -> str:
     match error.kind:
+        case Kind.Pattern():
+            here = shapes.at(task_type.params_schema, map(str, error.instance_path))
+            meant = "" if isinstance(here, bool) else here.get("description", "")
+            return f"{error.message}: {meant}" if meant else error.message
         case Kind.AnyOf(branches):
             return ", and ".join(branch[0].message for branch in branches if branch)
     return error.message

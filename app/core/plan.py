@@ -7,6 +7,7 @@ a client repairs a file in one go.
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
+from uuid import UUID
 
 from msgspec import Struct
 
@@ -53,7 +54,7 @@ class PlannedStage(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True):
-    """A pipeline that may be stored as it is."""
+    """A pipeline that may be stored as it is; ``uuid`` is the one that its client has chosen."""
 
     name: str
     description: str
@@ -61,6 +62,7 @@ class Plan(Struct, frozen=True):
     labels: dict[str, str]
     start: bool
     stages: list[PlannedStage]
+    uuid: UUID | None = None
 
 
 def plan(spec: PipelineSpec, task_types: Mapping[str, TaskType], *, stages_max: int) -> Plan:
@@ -122,9 +124,14 @@ def _planned(
 def _refuse_if_any(faults: Iterator[Fault]) -> None:
     told = tuple(islice(faults, FAULTS_MAX))
     if told:
-        count = f"{FAULTS_MAX} or more" if len(told) == FAULTS_MAX else len(told)
-        detail = told[0].detail if len(told) == 1 else f"{count} things are wrong; the first: {told[0].detail}"
-        raise InvalidRequest(detail, faults=told)
+        raise refusal_of(told)
+
+
+def refusal_of(faults: tuple[Fault, ...]) -> InvalidRequest:
+    """The error that tells these faults, one or more."""
+    count = f"{FAULTS_MAX} or more" if len(faults) == FAULTS_MAX else len(faults)
+    detail = faults[0].detail if len(faults) == 1 else f"{count} things are wrong; the first: {faults[0].detail}"
+    return InvalidRequest(detail, faults=faults)
 
 
 def _size_faults(spec: PipelineSpec, stages_max: int) -> Iterator[Fault]:

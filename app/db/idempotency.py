@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from app.db.pool import Connection
+from app.db.pool import Connection, unless_taken
 from app.db.queries import load
 from schemas.idempotency import IdempotencyKey
 from schemas.stage import Transition
@@ -40,7 +40,8 @@ async def create_once(
     """Store a pipeline under a key that is kept for ``kept_s``; for the rest see ``app.db.pipelines.create``."""
     sources, targets = [source for source, _ in edges], [target for _, target in edges]
     encoded = msgspec.json.encode(spec).decode()
-    answer = await c.fetchval(SQL["create_once"], key.key, key.fingerprint, kept_s, encoded, sources, targets)
+    with unless_taken():
+        answer = await c.fetchval(SQL["create_once"], key.key, key.fingerprint, kept_s, encoded, sources, targets)
     return msgspec.json.decode(answer, type=Creation)
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from app.db.pool import Connection
+from app.db.pool import Connection, unless_taken
 from app.db.queries import load
 from schemas.graph import PipelineGraph
 from schemas.pipeline import Pipeline, PipelineProgress
@@ -22,9 +22,13 @@ class Verdict(Transition, frozen=True, kw_only=True):
 
 
 async def create(c: Connection, spec: Mapping[str, Any], edges: Sequence[tuple[int, int]]) -> Transition:
-    """Store a pipeline; ``edges`` are pairs of positions (depends on, stage)."""
+    """Store a pipeline; ``edges`` are pairs of positions (depends on, stage).
+
+    Raises Taken when there is one under its uuid.
+    """
     sources, targets = [source for source, _ in edges], [target for _, target in edges]
-    answer = await c.fetchval(SQL["create"], msgspec.json.encode(spec).decode(), sources, targets)
+    with unless_taken():
+        answer = await c.fetchval(SQL["create"], msgspec.json.encode(spec).decode(), sources, targets)
     return msgspec.json.decode(answer, type=Transition)
 
 

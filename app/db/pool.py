@@ -33,6 +33,19 @@ UNREACHABLE = (
 BAD_DATA = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 
 
+class Taken(Exception):
+    """Something unique is there already."""
+
+
+@contextmanager
+def unless_taken() -> Iterator[None]:
+    """Turn what Postgres says of a second one into ``Taken``."""
+    try:
+        yield
+    except asyncpg.UniqueViolationError as error:
+        raise Taken(error.constraint_name) from error
+
+
 @contextmanager
 def reachable() -> Iterator[None]:
     """Turn the many ways in which Postgres can be away into one ``Unavailable``."""

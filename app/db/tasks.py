@@ -16,6 +16,9 @@ WALKED_MAX = 5_000
 """How many stages a page looks at, on each of its walks, before it is given out short."""
 PAGE_BYTES = 8 * 1024 * 1024
 
+LOSSES = ["loss", "train_loss", "training_loss", "train/loss", "val_loss", "eval_loss"]
+"""What the loss of a training is called; the first of these that it reports is shown."""
+
 Key = tuple[int, int]
 """A stage's pipeline and its position there, which is also its age."""
 LAST: Key = (2**63 - 1, 2**31 - 1)
@@ -91,7 +94,7 @@ async def items(c: Connection, keys: Sequence[Key]) -> list[Found]:
 
 async def get(c: Connection, task: UUID) -> tuple[Task, str, frozenset[str]] | None:
     """Everything about one task, and what is needed to say why it waits; None if there is no such task."""
-    row = await c.fetchrow(_GET, task)
+    row = await c.fetchrow(_GET, task, LOSSES)
     if row is None:
         return None
     return msgspec.json.decode(row["item"], type=Task), row["pipeline_status"], frozenset(row["awaited"] or ())

@@ -20,6 +20,7 @@ from app.scheduler.releaser import Releaser
 from app.scheduler.rescuer import Rescuer
 from app.scheduler.retrier import Retrier
 from app.scheduler.rollup import RollUp
+from app.scheduler.schedules import Schedules
 from app.services import workers
 from app.settings import Settings
 
@@ -120,6 +121,7 @@ async def _work(settings: Settings, stop: asyncio.Event, pool: Pool, queue: JobQ
         (releaser, sweep_s),
         (Dispatcher(pool, queue), sweep_s),
         (Retrier(releaser), min(1, sweep_s)),
+        (Schedules(pool, queue, stages_max=settings.stages_max), min(1, sweep_s)),
         (rescuer, sweep_s),
         (Pruner(pool), PRUNE_INTERVAL_S),
         (RollUp(pool), sweep_s),

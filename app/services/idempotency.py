@@ -6,7 +6,8 @@ from msgspec import Struct
 
 from app.core.plan import Plan
 from app.db import idempotency as db
-from app.db.pool import Pool, connection
+from app.db import pipelines as db_pipelines
+from app.db.pool import Pool, Taken, connection
 from app.errors import Gone, KeyInFlight, KeyReused
 from app.services.pipelines import DEFAULT_PROJECT, rows, uuid7
 from schemas.idempotency import IdempotencyKey
@@ -22,8 +23,10 @@ class Created(Struct, frozen=True):
     replayed: bool = False
 
 
-async def create(pool: Pool, plan: Plan, key: IdempotencyKey, *, project: str = DEFAULT_PROJECT) -> Created:
-    """Submit a pipeline under a key, unless that has been done. The caller dispatches what the transition names.
+async def create(pool: Pool, plan: Plan, key: IdempotencyKey | None, *, project: str = DEFAULT_PROJECT) -> Created:
+    """Submit a pipeline, unless that has been done. The caller dispatches what the transition names.
+
+    It has been done under the same key; or, if the client has chosen a uuid, when there is a pipeline under it.
 
     Raises:
         KeyInFlight: another call with the key has not ended.
@@ -31,10 +34,15 @@ async def create(pool: Pool, plan: Plan, key: IdempotencyKey, *, project: str = 
         Gone: what the key stood for has been deleted.
 
     """
-    uuid = uuid7()
+    uuid = plan.uuid or uuid7()
     spec, edges = rows(plan, uuid, project)
     async with connection(pool) as c:
-        answer = await db.create_once(c, key, IDEMPOTENCY_KEPT_S, spec, edges)
+        try:
+            if key is None:
+                return Created(uuid, await db_pipelines.create(c, spec, edges))
+            answer = await db.create_once(c, key, IDEMPOTENCY_KEPT_S, spec, edges)
+        except Taken:
+            return Created(uuid, replayed=True)
     if answer.in_flight:
         raise KeyInFlight("A request with this Idempotency-Key is being worked on; repeat it in a moment.")
     if not answer.known:

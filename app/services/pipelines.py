@@ -34,7 +34,7 @@ def uuid7() -> UUID:
 
 async def create(pool: Pool, plan: Plan, *, project: str = DEFAULT_PROJECT) -> tuple[UUID, Transition]:
     """Submit a pipeline, and start it if the plan says so. The caller dispatches what the transition names."""
-    uuid = uuid7()
+    uuid = plan.uuid or uuid7()
     spec, edges = rows(plan, uuid, project)
     async with connection(pool) as c:
         return uuid, await db.create(c, spec, edges)

@@ -13,6 +13,7 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from app.core import references, retry
+from app.core.diagnosis import Evidence, diagnose
 from app.db import stages as db
 from app.db.pool import BAD_DATA, Pool, connection
 from schemas.stage import (
@@ -159,29 +160,32 @@ async def enforce_timeouts(pool: Pool, lease_timeout_s: float) -> Completed:
 def _as_lost(attempt: Lost) -> Completion:
     losses = attempt.losses + 1
     message = f"The worker {attempt.worker} was lost while it ran this stage"
+    error: dict[str, Any] = {"code": "lost_worker", "message": f"{message}."}
+    if retry.quarantined(losses):
+        error |= {"message": f"{message}, {losses} times in a row.", "losses": losses}
     return Completion(
         stage=attempt.stage,
         attempt=attempt.attempt,
         lease_token=attempt.lease_token,
         outcome=Outcome.LOST,
-        error={
-            "code": "lost_worker",
-            "message": f"{message}, {losses} times in a row." if retry.quarantined(losses) else f"{message}.",
-        },
+        error=error,
         retry_delay_s=None if retry.quarantined(losses) else 0,
         costs_retry=False,
+        diagnosis=diagnose(Evidence.of(error)),
     )
 
 
 def _as_timed_out(attempt: Overdue) -> Completion:
     delay_s = retry.next_delay_s(attempt.failures + 1, attempt, retryable=True, jitter=random.random())
+    error = {"code": "timed_out", "message": f"The stage ran longer than its timeout of {attempt.timeout_s:g} s."}
     return Completion(
         stage=attempt.stage,
         attempt=attempt.attempt,
         lease_token=attempt.lease_token,
         outcome=Outcome.TIMED_OUT,
-        error={"code": "timed_out", "message": f"The stage ran longer than its timeout of {attempt.timeout_s:g} s."},
+        error=error,
         retry_delay_s=delay_s,
+        diagnosis=diagnose(Evidence.of(error)),
     )
 
 

@@ -40,7 +40,11 @@ def operations(settings):
     """Every operation as (method, path, whether it is open)."""
     for path, methods in document(create_app(settings))["paths"].items():
         for method, operation in methods.items():
-            yield method.upper(), re.sub(r"\{\w+\}", str(uuid4()), path), operation.get("security") == []
+            yield (
+                method.upper(),
+                re.sub(r"\{\w+\}", str(uuid4()), path.replace("{number}", "1")),
+                operation.get("security") == [],
+            )
 
 
 async def test_with_a_token_set_every_route_asks_for_it_but_the_two_health_checks(guarded, serve):

@@ -6,9 +6,14 @@ import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
+from app.api import health
 from app.broadcast import Broadcaster
+from app.errors import Unavailable
 from app.metrics import REGISTRY
-from app.services import workers
+from app.services import pace, stages, workers
+from schemas.stage import Progress
+from tests.support.pipelines import submit
+from tests.support.workers import a_worker, ending
 
 
 async def test_a_live_process_says_so(client):
@@ -107,3 +112,41 @@ async def test_every_other_request_leaves_one_line_with_its_route_and_no_more(cl
     for word in ("method=GET", "route=/api/v1/pipelines/{uuid}", "status=404", "request_id=mine", "ms="):
         assert word in lines[0]
     assert (await client.get("/livez")).headers["x-content-type-options"] == "nosniff"
+
+
+async def test_what_runs_is_told_by_task_and_no_more_when_it_has_ended(client, pool):
+    async def told():
+        families = text_string_to_metric_families((await client.get("/metrics")).text)
+        return {
+            (sample.name.removeprefix("headway_running_"), sample.labels["task"]): sample.value
+            for family in families
+            if family.name.startswith("headway_running_")
+            for sample in family.samples
+        }
+
+    pipeline, worker = await submit(pool, task="train_model"), await a_worker(pool)
+    claim = await worker.start(pipeline)
+    await stages.report_progress(pool, [Progress(claim.stage, claim.lease_token, 0.1, 10, 100, 2.5, 36)])
+    assert await told() == {}
+    await pace.update_job_metrics(pool)
+    found = await told()
+    assert 30 < found.pop(("eta_seconds", "train_model")) <= 36
+    assert found == {
+        ("stages", "train_model"): 1,
+        ("stages_reporting", "train_model"): 1,
+        ("stages_silent", "train_model"): 0,
+        ("steps_per_second", "train_model"): 2.5,
+    }
+    await worker.report(ending(claim))
+    await pace.update_job_metrics(pool)
+    assert await told() == {}
+
+
+async def test_without_postgres_the_other_metrics_are_told(client, monkeypatch):
+    async def away(*_):
+        raise Unavailable("away")
+
+    monkeypatch.setattr(health, "running_totals", away)
+    answer = await client.get("/metrics")
+    assert answer.status_code == 200
+    assert "headway_build_info" in answer.text

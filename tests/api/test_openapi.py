@@ -9,18 +9,25 @@ import msgspec
 import pytest
 import yaml
 
-from app.api import examples
-from app.api.openapi import STRUCTS, document
+from app.api import examples, examples_by_the_clock
+from app.api.openapi import ANSWERS, STRUCTS, document
 from app.asgi import create_app
+from app.core.built_in_templates import TRAINING
 from app.core.plan import plan
 from app.core.single import plan_task
+from app.core.template import plan_template, template_faults
 from schemas.bulk import BulkAnswer, BulkRequest
+from schemas.checkpoint import Checkpoint, CheckpointPage
+from schemas.failure import FailurePage
 from schemas.graph import PipelineGraph
+from schemas.periodic import PeriodicTaskPage
 from schemas.pipeline import Pipeline, PipelinePage, PipelinePatch, PipelineProgress, PipelineSpec
 from schemas.queue import QueuePage, QueueStatus
+from schemas.schedule import Schedule, SchedulePage, SchedulePatch, ScheduleSpec
 from schemas.series import SeriesPage
 from schemas.stats import StatsOverview
 from schemas.task import Purged, Task, TaskPage, TaskResult, TaskSpec
+from schemas.template import Submission, Template, TemplatePage, TemplateSpec
 from schemas.worker import WorkerPage
 from workers.tasks.built_in import BUILT_IN
 from workers.tasks.registration import task_type
@@ -44,6 +51,7 @@ DECODED = {
     "getPipelineStatus": PipelineProgress,
     "listTasks": TaskPage,
     "getTask": Task,
+    "listFailures": FailurePage,
     "submitTask": Task,
     "cancelTask": Task,
     "retryTask": Task,
@@ -52,10 +60,22 @@ DECODED = {
     "listTaskMetrics": SeriesPage,
     "getPipelineGraph": PipelineGraph,
     "getStatsOverview": StatsOverview,
+    "listCheckpoints": CheckpointPage,
+    "pinCheckpoint": Checkpoint,
+    "unpinCheckpoint": Checkpoint,
     "listQueues": QueuePage,
     "pauseQueue": QueueStatus,
     "resumeQueue": QueueStatus,
     "listWorkers": WorkerPage,
+    "listPeriodicTasks": PeriodicTaskPage,
+    "listTemplates": TemplatePage,
+    "listSchedules": SchedulePage,
+    "createSchedule": Schedule,
+    "getSchedule": Schedule,
+    "patchSchedule": Schedule,
+    "createTemplate": Template,
+    "getTemplate": Template,
+    "submitTemplate": Pipeline,
 }
 
 
@@ -109,12 +129,16 @@ def test_every_operation_has_an_id_a_sentence_an_example_and_says_how_it_fails(c
         assert "400" not in operation["responses"], name
         contents = next(iter(operation["responses"].values())).get("content", {})
         assert all("example" in content for content in contents.values()), name
-        assert contents or name == "deletePipeline", name
+        assert contents or name in {"deletePipeline", "deleteSchedule"}, name
 
 
 def test_examples_are_what_they_stand_for(contract):
     msgspec.convert(examples.PIPELINE_SPEC, PipelineSpec)
     msgspec.convert(examples.PIPELINE_PATCH, PipelinePatch)
+    msgspec.convert(examples_by_the_clock.TEMPLATE_SPEC, TemplateSpec)
+    msgspec.convert(examples_by_the_clock.SUBMISSION, Submission)
+    msgspec.convert(examples_by_the_clock.SCHEDULE_SPEC, ScheduleSpec)
+    msgspec.convert(examples_by_the_clock.SCHEDULE_PATCH, SchedulePatch)
     for example in (examples.BULK_CANCEL, examples.BULK_RETRY, examples.BULK_DELETE):
         msgspec.convert(example, BulkRequest)
     for operation in operations(contract).values():
@@ -124,13 +148,15 @@ def test_examples_are_what_they_stand_for(contract):
                     schema = content["schema"] | {"components": contract["components"]}
                     jsonschema_rs.validate(schema, content["example"])
     for name, struct in DECODED.items():
-        msgspec.convert(examples.ANSWERS[name], struct)
+        msgspec.convert(ANSWERS[name], struct)
 
 
 def test_examples_are_what_the_built_in_tasks_take():
     task_types = {name: task_type(task) for name, task in BUILT_IN.items()}
     plan(msgspec.convert(examples.PIPELINE_SPEC, PipelineSpec), task_types, stages_max=10)
     plan_task(msgspec.convert(examples.TASK_SPEC, TaskSpec), task_types)
+    plan_template(TRAINING, msgspec.convert(examples_by_the_clock.SUBMISSION, Submission), task_types, stages_max=10)
+    assert template_faults(msgspec.convert(examples_by_the_clock.TEMPLATE_SPEC, TemplateSpec), task_types) == []
     for name in ("getPipeline", "createPipeline"):
         shown = {stage["name"]: stage["params"] for stage in examples.ANSWERS[name]["stages"]}
         assert shown == {stage["name"]: stage["params"] for stage in examples.PIPELINE_SPEC["stages"]}
@@ -175,9 +201,14 @@ async def test_answers_match_their_schemas(client, submit, contract):
         "listTasks": "/api/v1/tasks",
         "getTask": f"/api/v1/tasks/{pipeline['stages'][0]['task_id']}",
         "listTaskMetrics": f"/api/v1/tasks/{pipeline['stages'][0]['task_id']}/metrics",
+        "listFailures": "/api/v1/failures",
         "getStatsOverview": "/api/v1/tasks/stats/overview",
         "listQueues": "/api/v1/queues",
         "listWorkers": "/api/v1/workers",
+        "listPeriodicTasks": "/api/v1/periodic-tasks",
+        "listTemplates": "/api/v1/templates",
+        "listSchedules": "/api/v1/schedules",
+        "getTemplate": "/api/v1/templates/training",
         "listTaskTypes": "/api/v1/task-types",
         "getLiveness": "/livez",
         "getReadiness": "/readyz",

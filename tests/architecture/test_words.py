@@ -7,8 +7,18 @@ import pytest
 
 from app.db.pool import Pool
 from schemas.event import EventType
+from schemas.periodic import SlotOutcome
 from schemas.queue import Queue, Slot
-from schemas.states import PIPELINE_TERMINAL, STAGE_TERMINAL, Outcome, PipelineStatus, StageStatus, TriggerRule
+from schemas.schedule import CatchUp, Overlap, SlotState
+from schemas.states import (
+    PIPELINE_TERMINAL,
+    STAGE_TERMINAL,
+    CheckpointState,
+    Outcome,
+    PipelineStatus,
+    StageStatus,
+    TriggerRule,
+)
 from schemas.worker import WorkerState
 
 CHECKS = """
@@ -33,8 +43,13 @@ async def checks(pool: Pool):
         ("stages", "slot", Slot),
         ("stages", "trigger_rule", TriggerRule),
         ("attempts", "outcome", Outcome),
+        ("checkpoints", "state", CheckpointState),
         ("events", "type", EventType),
         ("workers", "state", WorkerState),
+        ("periodic_runs", "outcome", SlotOutcome),
+        ("schedules", "overlap", Overlap),
+        ("schedules", "catch_up", CatchUp),
+        ("schedule_slots", "state", SlotState),
     ],
 )
 async def test_a_column_takes_exactly_the_words_of_its_enum(checks, table: str, column: str, words: type[StrEnum]):

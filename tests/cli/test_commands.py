@@ -17,6 +17,8 @@ def test_help_names_every_command(tmp_path: Path):
         "lint",
         "pipelines",
         "tasks",
+        "templates",
+        "schedules",
         "queues",
         "workers",
         "api",

@@ -42,6 +42,7 @@ def test_every_misfit_of_the_shape_is_told_with_line_and_column(tmp_path: Path):
         "p.yaml:2:1: /colour",
         "p.yaml:6:5: /stages/0/depnds_on",
         "p.yaml:7:5: /stages/1/name",
+        "p.yaml:7:5: /stages/1",
         "p.yaml:9:5: /",
     ]
     assert "'task' stands twice" in said
@@ -96,3 +97,49 @@ def test_a_file_that_cannot_be_read_is_exit_code_2(tmp_path: Path):
     (tmp_path / "p.yaml").write_text("name: [\n")
     assert headway("lint", "p.yaml", "--offline", cwd=tmp_path).returncode == 2
     assert headway("lint", "missing.yaml", "--offline", cwd=tmp_path).returncode == 2
+
+
+FIVE = """\
+name: digits
+priority: 11
+stages:
+  - name: prepare
+    task: preprocess_dataset
+    params: {dataset: "builtin:digits", sead: 1}
+    timeout: soon
+  - name: train
+    task: train_modle
+    depends_on: [prepair]
+"""
+FIVE_PLACES = [
+    "2:1: /priority",
+    "6:41: /stages/0/params/sead",
+    "7:5: /stages/0/timeout",
+    "9:5: /stages/1/task",
+    "10:18: /stages/1/depends_on/0",
+]
+
+
+def test_mistakes_of_the_shape_do_not_hide_the_others(tmp_path: Path):
+    code, places, said = lint(tmp_path, FIVE, "--offline")
+    # Offline it cannot be known that nobody runs train_modle.
+    assert (code, places) == (1, [f"p.yaml:{place}" for place in FIVE_PLACES if "task" not in place])
+    assert "did you mean 'seed'?" in said
+
+
+def test_what_does_not_fit_is_no_reason_to_complain_of_what_it_would_have_held(tmp_path: Path):
+    text = "name: p\nstages:\n  - {name: t, task: train_model, params: 5}\n  - nothing\n  - {name: u, params: {x: 1}}\n"
+    assert lint(tmp_path, text, "--offline")[1] == [
+        "p.yaml:3:34: /stages/0/params",
+        "p.yaml:4:5: /stages/1",
+        "p.yaml:5:5: /stages/2/task",
+    ]
+    assert lint(tmp_path, "name: p\nstages: []\ncolour: red\n", "--offline")[1] == [
+        "p.yaml:2:1: /stages",
+        "p.yaml:3:1: /colour",
+    ]
+    assert lint(tmp_path, "colour: red\n", "--offline")[1] == [
+        "p.yaml:1:1: /colour",
+        "p.yaml:1:1: /name",
+        "p.yaml:1:1: /stages",
+    ]

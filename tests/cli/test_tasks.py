@@ -64,6 +64,18 @@ def test_a_failed_task_is_exit_code_1_and_a_cancelled_one_3(up: Up):
     assert [each["attempt"] for each in answer(up, "tasks", "show", failed.stdout.strip())["attempts"]] == [1, 2]
 
 
+def test_why_a_task_failed_is_shown_and_listed(up: Up):
+    failed = up("tasks", "submit", *sh("python3 -I -c 'import nothing_of_that_name'"), "--wait").stdout.strip()
+    shown = up("tasks", "show", failed).stdout
+    assert "import_error (workload), another attempt: never" in shown
+    assert "The module nothing_of_that_name is missing" in shown
+    listed = up("failures", "--category", "import_error").stdout
+    assert "No module named 'nothing_of_that_name'" in listed
+    assert failed in listed
+    assert answer(up, "failures", "ls", "--task", "run_command")["items"][0]["category"] == "import_error"
+    assert answer(up, "failures", "--seen-before", "2020-01-01")["items"] == []
+
+
 def test_waiting_too_long_is_exit_code_124_and_an_unknown_task_5(up: Up):
     done = up("tasks", "submit", "noop", "-p", "sleep_s=600", "--wait", "--timeout", "0.5")
     assert done.returncode == 124
@@ -204,7 +216,7 @@ def test_a_refusal_of_one_does_not_keep_the_others_from_a_verb(up: Up):
     assert done.stdout.startswith(uuid)
 
 
-@pytest.mark.parametrize("noun", ["pipelines", "tasks", "queues", "workers"])
+@pytest.mark.parametrize("noun", ["pipelines", "tasks", "queues", "workers", "failures"])
 def test_a_wrong_token_is_exit_code_4(up: Up, noun: str):
     assert up(noun, "ls", HEADWAY_API_TOKEN="wrong").returncode == 4
 
@@ -214,3 +226,23 @@ def test_lint_asks_the_api_which_knows_all_tasks(up: Up):
     assert up("lint", "-", "--offline", stdin=spec).returncode == 0
     done = up("lint", "-", stdin=spec)
     assert (done.returncode, "/stages/0/task" in done.stdout) == (1, True)
+
+
+SAVE = """
+for step in 1 2 3; do
+  echo weights > $HEADWAY_CHECKPOINT_DIR/$step
+  echo '{"type": "checkpoint", "path": "'$HEADWAY_CHECKPOINT_DIR/$step'", "step": '$step'}' >> $HEADWAY_EVENTS
+done
+"""
+
+
+def test_checkpoints_are_listed_pinned_and_unpinned(up: Up):
+    task_id = task(up, *sh(SAVE), "--wait")
+    found = answer(up, "checkpoints", "ls", "--task-id", task_id)["items"]
+    assert [(each["step"], each["bytes"]) for each in found] == [(3, 8), (2, 8), (1, 8)]
+    pinned = up("checkpoints", "pin", str(found[0]["id"]), "999999999", str(found[1]["id"]))
+    assert (pinned.returncode, pinned.stdout.count(" complete, pinned ")) == (5, 2)
+    assert not answer(up, "checkpoints", "unpin", str(found[0]["id"]))["pinned"]
+    table = up("checkpoints", "ls", "--pipeline", found[0]["pipeline"], "--stage", found[0]["stage"], "--limit", "2")
+    assert (table.stdout.count("complete, pinned"), table.stdout.count("8 B")) == (1, 2)
+    assert "--cursor" in table.stderr

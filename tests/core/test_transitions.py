@@ -154,7 +154,7 @@ def test_a_paused_pipeline_releases_but_does_not_let_anyone_claim():
     assert next_stage(StageStatus.RUNNING, StageEvent.COMPLETE, PipelineStatus.PAUSED) is StageStatus.COMPLETED
 
 
-@pytest.mark.parametrize("pipeline", set(PipelineStatus) - {PipelineStatus.RUNNING, PipelineStatus.PAUSED})
+@pytest.mark.parametrize("pipeline", sorted(set(PipelineStatus) - {PipelineStatus.RUNNING, PipelineStatus.PAUSED}))
 def test_nothing_moves_forward_in_a_pipeline_that_has_not_started_is_cancelling_or_has_ended(pipeline):
     for status, event in [
         (StageStatus.PENDING, StageEvent.RELEASE),
@@ -199,7 +199,7 @@ def test_a_cancelling_pipeline_ends_cancelled_whatever_its_stages_did_but_waits_
     assert settled([X, StageStatus.RUNNING], PipelineStatus.CANCELLING) is None
 
 
-@pytest.mark.parametrize("pipeline", [PipelineStatus.PENDING, *PIPELINE_TERMINAL])
+@pytest.mark.parametrize("pipeline", [PipelineStatus.PENDING, *sorted(PIPELINE_TERMINAL)])
 def test_a_pipeline_that_has_not_started_or_has_ended_does_not_settle(pipeline):
     assert settled([C, F], pipeline) is None
 

@@ -107,8 +107,47 @@ ROWS = {
     "VALUES (1, 1, 1, 1, 'x', -1)",
     "a checkpoint in an unknown state": "INSERT INTO checkpoints (pipeline_id, position, attempt, step, path, state) "
     "VALUES (1, 1, 1, 1, 'x', 'torn')",
+    "a failure that is diagnosed with a list": "INSERT INTO failures (pipeline_id, position, attempt, stage, task, "
+    f"failed_at, diagnosis) VALUES (1, 1, 1, gen_random_uuid(), 'noop', {A_MOMENT}, '[]')",
+    "a checkpoint that is pinned and goes": "INSERT INTO checkpoints (pipeline_id, position, attempt, step, path, "
+    "pinned, state) VALUES (1, 1, 1, 1, 'x', true, 'deleting')",
+    "a checkpoint that is invalid for a whole book of reasons": "INSERT INTO checkpoints (pipeline_id, position, "
+    "attempt, step, path, reason) VALUES (1, 1, 1, 1, 'x', repeat('x', 4001))",
+    "a stage that goes back": "INSERT INTO paces (pipeline_id, position, attempt, step, total, steps_per_s, "
+    f"reported_at) VALUES (1, 1, 1, 1, 1, -1, {A_MOMENT})",
+    "a stage that has ended in the past": "INSERT INTO paces (pipeline_id, position, attempt, step, total, eta_s, "
+    f"reported_at) VALUES (1, 1, 1, 1, 1, -1, {A_MOMENT})",
     "an idempotency key with a space": "INSERT INTO idempotency_keys (key, fingerprint, pipeline, expires_at) "
     f"VALUES ('a b', '', gen_random_uuid(), {A_MOMENT})",
+}
+BY_THE_CLOCK = f"""
+INSERT INTO periodic_tasks VALUES ('t', 60);
+INSERT INTO periodic_runs (name, slot, worker_id, started_at, expires_at)
+VALUES ('t', {A_MOMENT}, gen_random_uuid(), {A_MOMENT}, {A_MOMENT});
+INSERT INTO templates (name, version, description, params_schema, pipeline) VALUES ('t', 1, '', '{{}}', '{{}}');
+INSERT INTO schedules (name, description, cron, timezone, template, params, labels, overlap, catch_up, catch_up_max,
+                       paused, next_run_at)
+VALUES ('s', '', '* * * * *', 'UTC', 't', '{{}}', '{{}}', 'skip', 'none', 1, false, {A_MOMENT});
+INSERT INTO schedule_slots (schedule_id, slot, state) SELECT id, {A_MOMENT}, 'missed' FROM schedules"""
+ROWS |= {
+    "a periodic task without a pause": "UPDATE periodic_tasks SET interval_s = 0",
+    "a run that has ended somehow": f"UPDATE periodic_runs SET finished_at = {A_MOMENT}",
+    "a run on no worker": "UPDATE periodic_runs SET worker_id = NULL",
+    "a run that failed with a list": "UPDATE periodic_runs SET error = '[]'",
+    "a run with an unknown outcome": f"UPDATE periodic_runs SET outcome = 'odd', finished_at = {A_MOMENT}",
+    "a template with a name for a shell": "UPDATE templates SET name = '$x'",
+    "a version before the first": "UPDATE templates SET version = 0",
+    "a schedule with a name for a shell": "UPDATE schedules SET name = '$x'",
+    "a schedule of nothing": "UPDATE schedules SET template = NULL",
+    "a paused schedule that fires": "UPDATE schedules SET paused = true",
+    "a schedule with params that are no object": "UPDATE schedules SET params = '[]'",
+    "a schedule with an unknown overlap": "UPDATE schedules SET overlap = 'odd'",
+    "a schedule with an unknown way to catch up": "UPDATE schedules SET catch_up = 'odd'",
+    "a schedule that catches up with less than nothing": "UPDATE schedules SET catch_up_max = 0",
+    "a slot in an unknown state": "UPDATE schedule_slots SET state = 'odd'",
+    "a slot that fired nothing": "UPDATE schedule_slots SET state = 'fired'",
+    "a slot that failed without an error": "UPDATE schedule_slots SET state = 'failed'",
+    "a slot that failed with a list": "UPDATE schedule_slots SET state = 'failed', error = '[]'",
 }
 IMPOSSIBLE = {
     **{f"a pipeline {how}": f"UPDATE pipelines SET {columns}" for how, columns in PIPELINES.items()},
@@ -132,6 +171,7 @@ async def populated(pool):
     pipeline, worker = await submit(pool, shape), await a_worker(pool)
     await worker.complete(pipeline, "done")
     await worker.start(pipeline, "running")
+    await pool.execute(BY_THE_CLOCK)
     return pool
 
 
@@ -167,6 +207,9 @@ async def test_nothing_has_two_rows_where_one_is_meant(populated):
         "INSERT INTO workers SELECT * FROM workers",
         "INSERT INTO installation DEFAULT VALUES",
         "INSERT INTO stats_cursor SELECT * FROM stats_cursor",
+        "INSERT INTO periodic_runs SELECT * FROM periodic_runs",
+        "INSERT INTO templates SELECT * FROM templates",
+        "INSERT INTO schedule_slots SELECT * FROM schedule_slots",
     ):
         with pytest.raises(asyncpg.UniqueViolationError):
             await populated.execute(statement)

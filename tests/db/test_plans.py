@@ -4,18 +4,36 @@ The lists that clients ask for have tests of their own, ``test_selection.py`` an
 """
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
 import pytest
 
+from app.db import checkpoints as db_checkpoints
 from app.db import queries
 from app.db import stages as db_stages
-from app.services import checkpoints, events, graph, idempotency, pipelines, queues, stages, task_control, workers
+from app.services import (
+    checkpoints,
+    diagnosis,
+    events,
+    failures,
+    graph,
+    idempotency,
+    pace,
+    pipelines,
+    queues,
+    schedules,
+    slots,
+    stages,
+    task_control,
+    workers,
+)
 from schemas.checkpoint import CheckpointReport
 from schemas.idempotency import IdempotencyKey
 from schemas.queue import Queue
 from schemas.stage import Progress
+from schemas.states import CheckpointState
 from tests.support.database import database
 from tests.support.history import GROWING, Present, fill, the_present
 from tests.support.pipelines import DIAMOND, a_plan
@@ -27,6 +45,19 @@ BLOCKS_MAX = 300
 """So many blocks of 8 KiB may a call look at, with all its statements. The tables have more than 20,000."""
 CALLS = 7
 """So often is each statement called: from the sixth time on Postgres may use a plan that fits all arguments alike."""
+SCHEDULES = """
+WITH made AS (
+    INSERT INTO schedules (name, description, cron, timezone, params, pipeline, labels, overlap, catch_up, catch_up_max,
+                           paused, next_run_at)
+    SELECT name, '', '* * * * *', 'UTC', '{}', '{"name": "p", "stages": [{"name": "a", "task": "noop"}]}', '{}',
+           'cancel_other', 'latest', 1, false, next_run_at
+      FROM (VALUES ('runs', now()), ('has-ended', now() + interval '1 h')) AS s (name, next_run_at)
+    RETURNING id, name
+)
+INSERT INTO schedule_slots (schedule_id, slot, state, pipeline)
+SELECT id, clock_timestamp() - interval '2 h', 'fired', CASE name WHEN 'runs' THEN $1::uuid ELSE $2 END FROM made
+UNION ALL
+SELECT id, clock_timestamp() - interval '1 h', 'waiting', NULL FROM made WHERE name = 'has-ended'"""
 STATISTICS = {
     "from before there was a history": "SELECT",
     "none at all": f"""
@@ -73,6 +104,15 @@ async def claim(now: Present) -> None:
     assert (await now.worker.ask(requests_of([await now.queued.stage()]))).claims
 
 
+async def fire(now: Present) -> None:
+    """A slot comes while the pipeline of the one before runs, and another may run now because it has ended."""
+    await now.pool.c.execute(SCHEDULES, now.running.uuid, now.failed.uuid)
+    due = await slots.due(now.pool, 100)
+    assert [each.waiting for each in due] == [True, False]
+    assert not any([(await slots.fire(now.pool, each, stages_max=10)).stale for each in due])
+    assert await schedules.in_the_way(now.pool, 100) == [now.running.uuid]
+
+
 STATEMENTS: dict[str, Callable[[Present], Awaitable[object]]] = {
     "pipelines.create": lambda now: pipelines.create(now.pool, a_plan(DIAMOND)),
     "idempotency.create_once": lambda now: idempotency.create(now.pool, a_plan(), IdempotencyKey("once", b"")),
@@ -92,7 +132,7 @@ STATEMENTS: dict[str, Callable[[Present], Awaitable[object]]] = {
     "stages.complete": lambda now: now.worker.report(ending(now.claim)),
     "stages.release": lambda now: stages.release(now.pool, [now.completed.id, now.running.id]),
     "stages.report_progress": lambda now: stages.report_progress(
-        now.pool, [Progress(now.claim.stage, now.claim.lease_token, 0.5)]
+        now.pool, [Progress(now.claim.stage, now.claim.lease_token, 0.5, 5, 10)]
     ),
     "stages.results": lambda now: db_stages.results(now.pool.c, now.completed.uuid, ["a", "b"]),
     "stages.releasable": lambda now: stages.releasable(now.pool, 1_000),
@@ -116,12 +156,48 @@ STATEMENTS: dict[str, Callable[[Present], Awaitable[object]]] = {
     ),
     "checkpoints.stage_names": lambda now: checkpoints.stage_names(now.pool, now.running.uuid),
     "checkpoints.of_pipeline": lambda now: checkpoints.of_pipeline(now.pool, now.running.uuid),
-    "checkpoints.mark": lambda now: checkpoints.mark(now.pool, [1], "deleting"),
+    "failures.walk": lambda now: failures.list_page(now.pool),
+    "failures.walk of a pipeline": lambda now: failures.list_page(now.pool, pipeline=now.failed.uuid),
+    "failures.of_older_rules": lambda now: diagnosis.scan_failed_jobs(now.pool, Path("nowhere"), limit=2),
+    "failures.rediagnose": lambda now: diagnosis.scan_failed_jobs(now.pool, Path("nowhere"), limit=2),
+    "checkpoints.condemn": lambda now: checkpoints.condemn(
+        now.pool, now.claim.stage, now.claim.lease_token, "x", "torn"
+    ),
+    "checkpoints.resume_point": lambda now: checkpoints.resume_point(now.pool, now.claim.stage, now.claim.lease_token),
+    "checkpoints.mark_deleting": lambda now: db_checkpoints.mark_deleting(now.pool.c, [1]),
+    "checkpoints.mark_deleted": lambda now: db_checkpoints.mark_deleted(now.pool.c, [1]),
+    "checkpoints.mark_kept": lambda now: db_checkpoints.mark_kept(now.pool.c, [1], "best"),
+    "checkpoints.other_rules": lambda now: db_checkpoints.other_rules(now.pool.c, "best"),
+    "checkpoints.to_judge": lambda now: db_checkpoints.to_judge(now.pool.c, "", datetime.now(UTC), 0, 50),
+    "checkpoints.half_deleted": lambda now: db_checkpoints.half_deleted(now.pool.c, 1_000),
+    "checkpoints.pin": lambda now: checkpoints.pin(now.pool, 1),
+    "checkpoints.page_of_pipeline": lambda now: checkpoints.list_page(now.pool, pipeline=now.running.uuid),
+    "checkpoints.page_of_all": lambda now: checkpoints.list_page(now.pool, limit=30),
+    "checkpoints.page_of_all, a rare state": lambda now: checkpoints.list_page(
+        now.pool, states=[CheckpointState.INVALID]
+    ),
+    "checkpoints.place_of_task": lambda now: checkpoints.list_page(now.pool, task_id=now.claim.stage),
+    "pace.update": lambda now: pace.update_job_metrics(now.pool),
+    "schedules.fire": fire,
+    "schedules.prune": lambda now: schedules.prune(now.pool, 30),
     "queues.pause": lambda now: queues.resume(now.pool, Queue.DEFAULT),
 }
-ELSEWHERE = {"selection", "tasks", "series", "stats", "events.news", "queues.depths", "workers.recent", "workers.fleet"}
-"""What other tests put before a long history: those of the lists, and of the streams."""
-WITHOUT_HISTORY = {"server", "workers", "queues.paused", "stages.now"}
+ELSEWHERE = {
+    "checkpoints.get",
+    "checkpoints.item",
+    "selection",
+    "tasks",
+    "series",
+    "stats",
+    "events.news",
+    "queues.depths",
+    "workers.recent",
+    "workers.fleet",
+} | {f"schedules.{name}" for name in ("due", "fire_waiting", "in_the_way")}
+"""What other tests put before a long history, those of the lists and of the streams; or one above, with its own."""
+WITHOUT_HISTORY = {"server", "pace.totals", "workers", "queues.paused", "stages.now", "periodic", "templates"} | {
+    f"schedules.{name}" for name in ("create", "change", "delete", "now", "summary", "get", "page")
+}
 """What asks tables that do not grow with history, or none."""
 
 

@@ -82,8 +82,10 @@ async def test_the_next_attempt_is_told_which_checkpoint_was_the_last(
 ):
     code = """
     if attempt == 1:
-        report(type="checkpoint", path=os.environ["HEADWAY_CHECKPOINT_DIR"] + "/20", step=20)
-        report(type="checkpoint", path=os.environ["HEADWAY_CHECKPOINT_DIR"] + "/10", step=10)
+        for step in (20, 10):
+            path = os.environ["HEADWAY_CHECKPOINT_DIR"] + f"/{step}"
+            os.mkdir(path)
+            report(type="checkpoint", path=path, step=step)
         sys.exit("out of memory")
     report(type="result", values={"resumed_from": os.environ["HEADWAY_RESUME_FROM"]})
     """

@@ -16,7 +16,16 @@ STRICT = 'set -euo pipefail\ncurl() { command curl --fail --show-error --max-tim
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 @pytest.mark.parametrize(
-    ("title", "count"), [("Pipelines", 6), ("Tasks", 5), ("Events", 1), ("Queues, workers, statistics", 1)]
+    ("title", "count"),
+    [
+        ("Pipelines", 6),
+        ("Tasks", 5),
+        ("Failures", 1),
+        ("Checkpoints", 1),
+        ("Events", 1),
+        ("Queues, workers, statistics", 1),
+        ("Templates, schedules, periodic tasks", 1),
+    ],
 )
 async def test_the_lines_about(headway: Headway, installation: Installation, tmp_path: Path, title: str, count: int):
     section = API.read_text().partition(f"\n## {title}\n")[2].partition("\n## ")[0]

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 
@@ -43,6 +44,28 @@ async def test_two_schedulers_and_two_workers_run_thirty_pipelines_each_stage_on
     assert oracle.words() == ["ran"] * 6
     attempts = await installation.query("SELECT attempt, outcome FROM attempts")
     assert [tuple(row) for row in attempts] == [(1, "completed")] * (6 * (4 + 4 + 10 + 2 + 2))
+
+
+async def test_two_schedulers_fire_fifty_slots_of_a_schedule_each_once(headway: Headway, installation: Installation):
+    pipeline = {"name": "each-minute", "stages": [noop("a")]}
+    policies = {"overlap": "allow", "catch_up": "all", "catch_up_max": 100}
+    await headway.schedules.create({"name": "s", "cron": "* * * * *", "pipeline": pipeline, **policies})
+    (row,) = await installation.query(
+        "UPDATE schedules SET next_run_at = next_run_at - interval '50 minutes' RETURNING next_run_at"
+    )
+
+    async def caught_up() -> bool:
+        return (await headway.schedules.get("s")).next_run_at > row["next_run_at"] + timedelta(minutes=49)
+
+    await until(caught_up, "the slots were not fired")
+    await headway.schedules.delete("s")
+
+    made = await installation.query(
+        "SELECT uuid, labels ->> 'headway.slot' AS slot FROM pipelines WHERE name = $1", "each-minute"
+    )
+    assert len({each["slot"] for each in made}) == len(made) >= 50
+    ended = await asyncio.gather(*(headway.ended(each["uuid"]) for each in made))
+    assert {pipeline.status for pipeline in ended} == {"completed"}
 
 
 async def test_a_worker_that_is_asked_to_leave_lets_its_short_stages_finish(

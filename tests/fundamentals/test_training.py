@@ -1,12 +1,19 @@
 """Training: the main job on real data, and a program of the user's own."""
 
+import asyncio
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
+from uuid import UUID
 
+from schemas.task import Task
 from tests.support.installation import Headway, Installation, is_gapless, stage_of
+from tests.support.processes import LOOK_AGAIN_S, WITHIN_S
 
 DATASET = {"from": "stages.prepare.result.dataset"}
+TRAINER = Path(__file__).parents[1] / "support" / "trainer.py"
 BEST = {"from": "stages.train.result.best_checkpoint"}
 
 
@@ -84,3 +91,45 @@ async def test_a_program_of_the_users_own_trains_through_the_run_contract(
     assert pipeline.results["train"] == {"best_checkpoint": f"{checkpoints}/step-3", "trees": 7, "data": "/my/data"}
     assert stage_of(pipeline, "train").progress == 1
     assert [path.name for path in checkpoints.iterdir()] == ["step-3"]
+
+
+async def test_a_training_that_speaks_kubeflows_protocol_shows_its_progress_and_knows_nothing_of_headway(
+    headway: Headway, installation: Installation, tmp_path: Path
+):
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    argv = [sys.executable, str(TRAINER), str(gate), "3"]
+    pipeline = await headway.submit({"name": "train", "task": "run_command", "params": {"argv": argv}})
+    await headway.event(pipeline, "stage.progress", "train", step=3)
+
+    task_id = (await headway.stage(pipeline, "train")).task_id
+    task = await look_until(headway, task_id, lambda task: task.step == 3 and task.loss is not None)
+    assert (task.total, task.progress, task.loss) == (4, 0.75, 1 / 3)
+    assert 0 < task.eta_s <= 30
+    token = installation.artifacts(await headway.get(pipeline), "train") / "progress.token"
+    assert token.stat().st_mode & 0o777 == 0o600
+
+    await asyncio.to_thread(gate.write_text, "go on")
+    assert (await headway.ended(pipeline)).status == "completed"
+    assert not token.exists()
+    ended = await headway.tasks.get(task_id)
+    assert (ended.step, ended.eta_s, ended.loss) == (None, None, 0.25)
+    series = {each.name: each.points for each in (await headway.tasks.metrics(task_id)).items}
+    assert [(step, value) for step, value, _ in series["loss"]] == [
+        (1, 1),
+        (2, 1 / 2),
+        (3, 1 / 3),
+        (4, 1 / 4),
+        (4, 1 / 4),
+    ]
+    assert series.keys() == {"loss", "learning_rate", "current_epoch", "train_runtime"}
+
+
+async def look_until(headway: Headway, task_id: UUID, fact: Callable[[Task], bool]) -> Task:
+    """What is reported arrives within a second or two."""
+    async with asyncio.timeout(WITHIN_S):
+        while True:
+            task = await headway.tasks.get(task_id)
+            if fact(task):
+                return task
+            await asyncio.sleep(LOOK_AGAIN_S)

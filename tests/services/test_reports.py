@@ -4,10 +4,12 @@ from uuid import uuid4
 
 from msgspec.structs import replace
 
+from app.db import checkpoints as db
+from app.db.pool import connection
 from app.services import checkpoints, stages
-from schemas.checkpoint import CheckpointReport
+from schemas.checkpoint import CheckpointReport, ResumePoint
 from schemas.stage import Progress
-from schemas.states import Outcome
+from schemas.states import CheckpointState, Outcome
 from tests.support.pipelines import PAIR, submit
 from tests.support.workers import a_worker, ending, loss
 
@@ -77,8 +79,57 @@ async def test_checkpoints_of_an_attempt_that_does_not_hold_its_stage_are_not_ke
 async def test_a_pinned_checkpoint_is_never_marked_for_deletion(pool):
     pipeline, worker = await submit(pool), await a_worker(pool)
     claim = await worker.start(pipeline)
-    await checkpoints.record(pool, [checkpoint(claim, 1), checkpoint(claim, 2)])
+    await checkpoints.record(pool, [checkpoint(claim, step) for step in (1, 2, 3)])
     await pool.execute("UPDATE checkpoints SET pinned = true WHERE step = 1")
-    ids = [each.id for each in await checkpoints.of_pipeline(pool, pipeline.uuid, "a")]
-    assert await checkpoints.mark(pool, ids, "deleting") == {ids[1]}
-    assert [each.state for each in await checkpoints.of_pipeline(pool, pipeline.uuid)] == ["complete", "deleting"]
+    assert await marked(pool, pipeline) == [2]
+
+
+async def test_the_resume_point_of_a_stage_that_may_run_again_is_never_marked_for_deletion(pool):
+    pipeline, worker = await submit(pool), await a_worker(pool)
+    claim = await worker.start(pipeline)
+    await checkpoints.record(pool, [checkpoint(claim, step) for step in (2, 3, 1)])
+    await worker.report(ending(claim, Outcome.FAILED))
+    assert await marked(pool, pipeline) == [2, 1]
+
+
+async def test_a_checkpoint_that_is_being_written_is_never_marked_for_deletion(pool):
+    pipeline, worker = await submit(pool), await a_worker(pool)
+    claim = await worker.start(pipeline)
+    await checkpoints.record(pool, [replace(checkpoint(claim, 1), state=CheckpointState.WRITING)])
+    assert await marked(pool, pipeline) == []
+    await worker.report(ending(claim))
+    assert await marked(pool, pipeline) == [1]
+
+
+async def marked(pool, pipeline):
+    """The steps of those that may go, if all of them are to."""
+    found = await checkpoints.of_pipeline(pool, pipeline.uuid)
+    async with connection(pool) as c:
+        ids = await db.mark_deleting(c, [each.id for each in found])
+    return [each.step for each in found if each.id in ids]
+
+
+async def test_a_path_that_is_written_again_is_the_same_checkpoint_at_its_new_step(pool):
+    pipeline, worker = await submit(pool), await a_worker(pool)
+    claim = await worker.start(pipeline)
+    await checkpoints.record(pool, [checkpoint(claim, 2, "b"), checkpoint(claim, 1, "a")])
+    await pool.execute("UPDATE checkpoints SET state = 'deleting' WHERE path = 'a'")
+    await checkpoints.record(pool, [checkpoint(claim, 3, "a")])
+    async with connection(pool) as c:
+        await db.mark_deleted(c, [each.id for each in await checkpoints.of_pipeline(pool, pipeline.uuid)])
+    found = await checkpoints.of_pipeline(pool, pipeline.uuid)
+    assert [(each.path, each.step, each.state) for each in found] == [("b", 2, "complete"), ("a", 3, "complete")]
+    point = await checkpoints.resume_point(pool, claim.stage, claim.lease_token)
+    assert point == ResumePoint("a", 10)
+
+
+async def test_a_checkpoint_that_is_condemned_is_resumed_from_no_more(pool):
+    pipeline, worker = await submit(pool), await a_worker(pool)
+    claim = await worker.start(pipeline)
+    await checkpoints.record(pool, [checkpoint(claim, 1), checkpoint(claim, 2)])
+    for token, point in ((uuid4(), "step-2"), (claim.lease_token, "step-1")):
+        await checkpoints.condemn(pool, claim.stage, token, "step-2", "its file a is missing")
+        found = await checkpoints.resume_point(pool, claim.stage, claim.lease_token)
+        assert found == ResumePoint(point, 10)
+    (torn,) = (await checkpoints.list_page(pool, states=[CheckpointState.INVALID])).items
+    assert (torn.path, torn.reason) == ("step-2", "its file a is missing")

@@ -83,7 +83,7 @@ async def test_a_stage_that_loses_too_many_workers_in_a_row_is_failed(pool):
     assert await pipeline.statuses() == {"a": "failed"}
     assert await pipeline.outcomes() == ["lost"] * LOSSES_MAX
     error = (await pipeline.told("stage.failed"))["error"]
-    assert error["code"] == "lost_worker"
+    assert (error["code"], error["losses"]) == ("lost_worker", 3)
     assert "3 times in a row" in error["message"]
     assert await pipeline.status() == "failed"
 

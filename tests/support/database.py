@@ -13,18 +13,24 @@ from app.embedded import EmbeddedServer
 
 _number = itertools.count(1)
 _TABLES = (
+    "failures",
     "stages",
     "pipelines",
     "dependencies",
     "attempts",
     "events",
     "checkpoints",
+    "running_totals",
     "workers",
     "schedulers",
     "task_types",
     "stats_totals",
     "stats_minutes",
     "idempotency_keys",
+    "periodic_tasks",
+    "periodic_runs",
+    "templates",
+    "schedules",
 )
 EMPTY = "; ".join([*(f"DELETE FROM {table}" for table in _TABLES), "UPDATE queues SET paused_at = NULL"])
 

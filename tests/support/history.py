@@ -13,7 +13,7 @@ from schemas.stage import Claim
 from tests.support.pipelines import CHAIN, DIAMOND, Submitted, submit
 from tests.support.workers import ScriptedWorker, a_worker
 
-GROWING = ("pipelines", "stages", "dependencies", "attempts", "events", "checkpoints")
+GROWING = ("pipelines", "stages", "dependencies", "attempts", "events", "checkpoints", "failures")
 """The tables that grow with history."""
 # One pipeline a minute, each a chain of two stages. Every tenth has failed, a few were cancelled.
 FILL = """
@@ -41,6 +41,12 @@ WITH old AS (
     SELECT pipeline_id, position, 1, uuid, worker_id, status, day, day FROM old_stages
 ), old_dependencies AS (
     INSERT INTO dependencies (pipeline_id, depends_on, stage) SELECT id, 0, 1 FROM old
+), old_failures AS (
+    INSERT INTO failures (pipeline_id, position, attempt, stage, task, failed_at, diagnosis)
+    SELECT pipeline_id, position, 1, uuid, 'noop', day, jsonb_build_object(
+               'fingerprint', 'f' || pipeline_id % 100, 'category', 'unknown', 'domain', 'unknown',
+               'outlook', 'unknown', 'remedy', 'Read it.', 'rule_version', pipeline_id % 2, 'facts', '{}'::json)
+      FROM old_stages WHERE status = 'failed'
 ), old_events AS (
     INSERT INTO events (pipeline_id, seq, type, subject, data, "time", place)
     SELECT id, n, 'stage.completed', 's1', '{"attempt": 1}', day, 1 FROM old CROSS JOIN generate_series(1, 6) AS n

@@ -30,6 +30,7 @@ SELECT text FROM (
     UNION ALL SELECT 4, a::text FROM attempts AS a WHERE pipeline_id = $1
     UNION ALL SELECT 5, e::text FROM events AS e WHERE pipeline_id = $1
     UNION ALL SELECT 6, c::text FROM checkpoints AS c WHERE pipeline_id = $1
+    UNION ALL SELECT 7, f::text FROM failures AS f WHERE pipeline_id = $1
 ) AS rows (place, text) ORDER BY place, text"""
 
 

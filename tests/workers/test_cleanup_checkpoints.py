@@ -13,7 +13,7 @@ from workers.tasks.cleanup_checkpoints import NAMES_SHOWN_MAX, require_stage, ru
 @pytest.fixture
 async def context(pool, tmp_path):
     pipeline = await submit(pool, CHAIN)
-    return SimpleNamespace(pool=pool, pipeline_uuid=pipeline.uuid, data_dir=tmp_path)
+    return SimpleNamespace(pool=pool, pipeline_uuid=pipeline.uuid, data_dir=tmp_path, progress=None)
 
 
 async def test_a_stage_that_there_is_not_is_an_error_that_names_those_there_are(context):

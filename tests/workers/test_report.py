@@ -1,6 +1,7 @@
 """What a stage reports, sense or nonsense: it never disturbs the stage, nor the reports of others."""
 
 import asyncio
+from types import SimpleNamespace
 from uuid import UUID
 
 import msgspec
@@ -29,6 +30,7 @@ NONSENSE = [
     {"type": "progress", "step": 10**400, "total": 1},
     {"type": "progress", "step": 1, "total": 0},
     {"type": "progress", "step": "1", "total": 2},
+    {"type": "progress", "step": 1, "total": 1e400},
     {"type": "checkpoint", "path": 5},
     {"type": "checkpoint", "path": "x", "step": 10**400},
 ]
@@ -85,6 +87,23 @@ async def test_metrics_are_passed_on_and_written(reporter, recorded):
     (told,) = recorded.reports
     assert [(point.step, point.value) for point in told.series[0].points] == [(3, 0.5), (4, 0.25)]
     assert all(1e9 <= point.at < 1e9 + 60 for point in told.series[0].points)
+
+
+async def test_progress_is_told_with_the_speed_and_the_time_to_go(reporter, monkeypatch):
+    told = []
+
+    async def report_progress(_pool, reports):
+        told.extend(reports)
+
+    monkeypatch.setattr(report.stages, "report_progress", report_progress)
+    clock = iter([0, 10, 20])
+    monkeypatch.setattr(report, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    for step, eta_s in ((10, None), (30, None), (50, 7)):
+        reporter.take({"type": "progress", "step": step, "total": 100, "eta_s": eta_s})
+    await reporter.close()
+    shown = [(data["steps_per_s"], data["eta_s"]) for _, data in reporter.live.told]
+    assert shown == [(None, None), (2, 35), (2, 7)]
+    assert [(each.progress, each.step, each.steps_per_s, each.eta_s) for each in told] == [(0.5, 50, 2, 7)]
 
 
 async def test_what_postgres_could_not_take_is_written_later(reporter, recorded, monkeypatch):

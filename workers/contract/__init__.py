@@ -6,6 +6,7 @@ of that amounts to is the business of ``conclude``. Nothing here trusts a stage:
 Postgres could not store goes on. The process's own side is ``workers/training/run.py``.
 """
 
+from workers.contract.checkpoints import fault_of, size_of
 from workers.contract.conclusion import EXIT_RESUMABLE, conclude
 from workers.contract.environment import stage_env_names
 from workers.contract.reports import ERROR_MESSAGE_CHARS_MAX, TRACEBACK_CHARS_MAX, EventTail, read_error_file, tail_log
@@ -21,9 +22,11 @@ __all__ = [
     "check_result",
     "clean",
     "conclude",
+    "fault_of",
     "make_directory",
     "prepare",
     "read_error_file",
+    "size_of",
     "stage_env_names",
     "tail_log",
 ]

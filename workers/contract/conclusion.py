@@ -1,8 +1,10 @@
 """From how a process ended, and what it said, to the outcome of its attempt."""
 
 import signal
+from dataclasses import replace
 from typing import Any
 
+from app.core.diagnosis import LOG_BYTES
 from schemas.states import Outcome
 from workers.contract.reports import ERROR_MESSAGE_CHARS_MAX, TRACEBACK_CHARS_MAX, read_error_file, tail_log
 from workers.contract.run import Run
@@ -23,6 +25,7 @@ def conclude(
     error_line: dict[str, Any] | None,
     *,
     lines_too_long: int = 0,
+    oom_kills: int = 0,
 ) -> Ending:
     """Conclude from an exit and the last ``result`` and ``error`` lines, if any, whether the attempt completed.
 
@@ -36,7 +39,8 @@ def conclude(
         error = {"code": "stopped", "message": "It stopped on request and can be resumed.", "exit_code": EXIT_RESUMABLE}
         return Ending(Outcome.CANCELLED, error=error)
     if exit_.exit_code != 0 or (error_line and not result_line):
-        return _failed(run, exit_, error_line)
+        log = tail_log(run.log, LOG_BYTES)
+        return replace(_failed(run, exit_, error_line, log, oom_kills), log=log, oom_kills=oom_kills)
     result = result_line.get("values") if result_line is not None else {}
     if problem := _unread(result_line, lines_too_long) or check_result(result):
         return Ending.failed("result_invalid", problem, retryable=False)
@@ -52,9 +56,11 @@ def _unread(result_line: dict[str, Any] | None, lines_too_long: int) -> str | No
     return None
 
 
-def _failed(run: Run, exit_: Exit, error_line: dict[str, Any] | None) -> Ending:
+def _failed(run: Run, exit_: Exit, error_line: dict[str, Any] | None, log: str, oom_kills: int) -> Ending:
     number = _signal(exit_)
-    code, message = ("killed_by_signal", _killed(exit_, number)) if number else ("exit_nonzero", _exited(exit_))
+    code, message = "exit_nonzero", f"The process exited with code {exit_.exit_code}."
+    if number:
+        code, message = "killed_by_signal", _killed(exit_, number, oom_kills)
     retryable = True
     more: dict[str, Any] = {}
     if error_line is not None:
@@ -66,7 +72,7 @@ def _failed(run: Run, exit_: Exit, error_line: dict[str, Any] | None) -> Ending:
     elif left := read_error_file(run.error_file):
         message = left.pop("message")
         more = left
-    facts = {"exit_code": exit_.exit_code, "signal": number, "log_tail": tail_log(run.log, LOG_TAIL_BYTES) or None}
+    facts = {"exit_code": exit_.exit_code, "signal": number, "log_tail": _end(log) or None}
     more |= {name: fact for name, fact in facts.items() if fact is not None}
     return Ending.failed(code, message, retryable=retryable, **more)
 
@@ -79,14 +85,16 @@ def _signal(exit_: Exit) -> int | None:
     return exit_.signal
 
 
-def _killed(exit_: Exit, number: int) -> str:
+def _killed(exit_: Exit, number: int, oom_kills: int) -> str:
     if exit_.explanation:
         return clean(exit_.explanation)
     if number == signal.SIGKILL:
         peak = f"its peak was {exit_.max_rss_bytes / 2**20:,.0f} MiB"
+        if oom_kills:
+            return f"Killed by SIGKILL while the kernel was killing for want of memory; {peak}."
         return f"Killed from outside by SIGKILL; there is no record of an out-of-memory kill, and {peak}."
     return f"Ended by {signal.strsignal(number)} (signal {number})."
 
 
-def _exited(exit_: Exit) -> str:
-    return f"The process exited with code {exit_.exit_code}."
+def _end(log: str) -> str:
+    return log.encode()[-LOG_TAIL_BYTES:].decode(errors="replace")

@@ -15,6 +15,8 @@ NAMES = frozenset(
         *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"),
     }
 )
+PROXIES = frozenset({"http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"})
+LOOPBACK = "127.0.0.1"
 PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "NCCL_")
 
 
@@ -49,4 +51,6 @@ def permitted(worker_env: Mapping[str, str], more_names: frozenset[str]) -> dict
     }
     if path := seen.get("PYTHONPATH"):
         seen["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, path.split(os.pathsep)))
+    if seen.keys() & PROXIES:  # which must not stand between a stage and its worker
+        seen["no_proxy"] = ",".join(filter(None, [seen.get("no_proxy") or seen.get("NO_PROXY"), LOOPBACK]))
     return seen

@@ -25,6 +25,7 @@ class Run:
     checkpoints: Path
     log: Path
     error_file: Path
+    token_file: Path
     env: dict[str, str]
 
 
@@ -47,6 +48,7 @@ def prepare(settings: Settings, claim: Claim, params: dict[str, Any]) -> Run:
         checkpoints=directory / "checkpoints",
         log=directory / LOG,
         error_file=directory / "error.json",
+        token_file=directory / "progress.token",
         env=permitted(os.environ, stage_env_names(settings.stage_env)),
     )
     run.checkpoints.mkdir(exist_ok=True)

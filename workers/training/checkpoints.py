@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from schemas.training import SavedCheckpoint
+from workers.training import run
 from workers.training.artifact import Manifest, Torn, publish, read_manifest
 from workers.training.model import Array
 
@@ -81,6 +82,7 @@ def newest_usable(newest: Path, identity: dict[str, Any]) -> Checkpoint | None:
             checkpoint = load(path)
         except Torn as torn:
             log.warning("checkpoint %s is passed over: %s", path, torn)
+            run.invalid_checkpoint(path, str(torn))
             continue
         if checkpoint.manifest.identity == identity:
             return checkpoint

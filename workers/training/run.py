@@ -80,6 +80,12 @@ def checkpoint(path: Path, step: int, metrics: dict[str, float]) -> None:
         _write("checkpoint", path=str(path), step=step, metrics=metrics, bytes=size_bytes(path))
 
 
+def invalid_checkpoint(path: Path, reason: str) -> None:
+    """Report that a checkpoint of an earlier attempt cannot be used, so that nobody resumes from it again."""
+    with _harmless("checkpoint"):
+        _write("checkpoint", path=str(path), state="invalid", reason=reason)
+
+
 def error(message: str, *, retryable: bool, **more: str) -> None:
     """Report why the program is about to fail, and whether another attempt could do better.
 

@@ -11,14 +11,27 @@ SELECT complete_stages($1::jsonb, $2)
 SELECT release_pipelines($1, $2, $3)
 
 -- name: report_progress
--- Keep the last progress of running attempts; one that no longer holds its stage reports to nobody. No pipeline is
--- locked here, so it must not wait for a stage either: whoever has that locked is ending it.
-UPDATE stages AS s SET progress = r.progress
-  FROM (SELECT f.pipeline_id, f.position, r.progress
-          FROM jsonb_to_recordset($1::jsonb) AS r (stage uuid, lease_token uuid, progress double precision)
-          JOIN stages AS f ON f.uuid = r.stage AND f.status = 'running' AND f.lease_token = r.lease_token
-           FOR NO KEY UPDATE OF f SKIP LOCKED) AS r
- WHERE s.pipeline_id = r.pipeline_id AND s.position = r.position
+-- Keep the last progress and pace of running attempts; one that no longer holds its stage reports to nobody. No pipeline
+-- is locked here, so it must not wait for a stage either: whoever has that locked is ending it.
+WITH held AS MATERIALIZED (
+    SELECT f.pipeline_id, f.position, f.attempt, r.*
+      FROM jsonb_to_recordset($1::jsonb) AS r (stage uuid, lease_token uuid, progress double precision,
+               step double precision, total double precision, steps_per_s double precision, eta_s double precision)
+      JOIN stages AS f ON f.uuid = r.stage AND f.status = 'running' AND f.lease_token = r.lease_token
+       FOR NO KEY UPDATE OF f SKIP LOCKED
+), paced AS (
+    INSERT INTO paces AS p (pipeline_id, position, attempt, step, total, steps_per_s, eta_s, reported_at)
+    SELECT pipeline_id, position, attempt, step, total, steps_per_s, eta_s, clock_timestamp() FROM held
+     WHERE step IS NOT NULL
+        ON CONFLICT (pipeline_id, position) DO UPDATE
+       SET attempt = excluded.attempt, step = excluded.step, total = excluded.total,
+           steps_per_s = excluded.steps_per_s, eta_s = excluded.eta_s, reported_at = excluded.reported_at,
+           silent = false,
+           interval_s = CASE WHEN p.attempt = excluded.attempt
+                             THEN extract(epoch FROM excluded.reported_at - p.reported_at) END
+)
+UPDATE stages AS s SET progress = h.progress FROM held AS h
+ WHERE s.pipeline_id = h.pipeline_id AND s.position = h.position
 
 -- name: releasable
 -- The pipelines that the sweep has to look at.

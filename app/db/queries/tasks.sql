@@ -56,16 +56,26 @@ SELECT id FROM pipelines WHERE uuid = $1
 SELECT p.status AS pipeline_status, d.awaited, json_build_object({item},
            'max_retries', s.max_retries, 'retry_delay', s.retry_delay_s, 'retry_backoff', s.retry_backoff,
            'retry_delay_max', s.retry_delay_max_s, 'timeout', s.timeout_s, 'queue_timeout', s.queue_timeout_s,
-           'total_timeout', s.total_timeout_s, 'retry_at', s.retry_at, 'attempts', a.attempts) AS item
+           'total_timeout', s.total_timeout_s, 'retry_at', s.retry_at, 'attempts', a.attempts,
+           'step', g.step, 'total', g.total, 'steps_per_s', g.steps_per_s, 'reported_at', g.reported_at,
+           'eta_s', time_to_go(g.eta_s, g.reported_at),
+           'loss', l.last_value) AS item
   FROM stages AS s
   {around}
+  LEFT JOIN paces AS g ON g.pipeline_id = s.pipeline_id AND g.position = s.position AND g.attempt = s.attempt
+                      AND s.status = 'running'
+  LEFT JOIN LATERAL (
+      SELECT m.last_value FROM metric_series AS m
+       WHERE m.pipeline_id = s.pipeline_id AND m.position = s.position AND m.attempt = s.attempt AND m.name = ANY ($2)
+       ORDER BY array_position($2, m.name) LIMIT 1) AS l ON true
   CROSS JOIN LATERAL (
       SELECT coalesce(json_agg(json_build_object(
-                 'attempt', n.attempt, 'outcome', n.outcome, 'error', n.error, 'worker', o.name,
-                 'executor', n.executor, 'started_at', n.started_at, 'finished_at', n.finished_at)
+                 'attempt', n.attempt, 'outcome', n.outcome, 'error', n.error, 'diagnosis', f.diagnosis,
+                 'worker', o.name, 'executor', n.executor, 'started_at', n.started_at, 'finished_at', n.finished_at)
                  ORDER BY n.attempt), '[]') AS attempts
         FROM (SELECT * FROM attempts AS n WHERE n.pipeline_id = s.pipeline_id AND n.position = s.position
                ORDER BY n.attempt DESC LIMIT 100) AS n
+        LEFT JOIN failures AS f ON f.pipeline_id = n.pipeline_id AND f.position = n.position AND f.attempt = n.attempt
         LEFT JOIN workers AS o ON o.id = n.worker_id) AS a
  WHERE s.uuid = $1
 

@@ -4,6 +4,7 @@ from pathlib import PurePath
 
 from tests.properties.mutants.defects import (
     claims,
+    clock,
     completions,
     keys,
     leases,
@@ -31,6 +32,7 @@ PLANTED = (
     *leases.ALL,
     *places.ALL,
     *keys.ALL,
+    *clock.ALL,
     *sweeps.ALL,
     *redis.ALL,
     *rules.ALL,

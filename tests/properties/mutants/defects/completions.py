@@ -1,20 +1,20 @@
 """Defects of the completion: whose outcome is believed, and what becomes of the stage."""
 
-from tests.properties.mutants.mutant import PROTOCOL, Mutant
+from tests.properties.mutants.mutant import COMPLETION, Mutant
 
 FENCE = "AND s.status || '' = 'running' AND s.attempt = d.attempt\n           AND s.lease_token = d.lease_token\n"
 FENCES = (
     Mutant(
         "no_fence",
         "anybody may end a stage that runs",
-        PROTOCOL,
+        COMPLETION,
         {FENCE: "AND s.status || '' = 'running'\n"},
         ("test_another_lease_token_is_stale", "test_a_worker_that_was_given_up_cannot_end_the_attempt_after_its_own"),
     ),
     Mutant(
         "fence_without_status",
         "a completion does not compare the status",
-        PROTOCOL,
+        COMPLETION,
         {FENCE: FENCE.replace("AND s.status || '' = 'running' ", "")},
         (
             "tests/services/test_complete.py",
@@ -26,28 +26,28 @@ FENCES = (
     Mutant(
         "fence_without_attempt",
         "a completion does not compare the attempt",
-        PROTOCOL,
+        COMPLETION,
         {FENCE: FENCE.replace(" AND s.attempt = d.attempt", "")},
         ("test_another_attempt_is_stale",),
     ),
     Mutant(
         "fence_without_token",
         "a completion does not compare the lease token",
-        PROTOCOL,
+        COMPLETION,
         {FENCE: FENCE.replace("\n           AND s.lease_token = d.lease_token", "")},
         ("test_another_lease_token_is_stale",),
     ),
     Mutant(
         "fence_leaves_the_lease",
         "an ended stage keeps its lease token",
-        PROTOCOL,
+        COMPLETION,
         {"SET status = d.status, lease_token = NULL,\n": "SET status = d.status,\n"},
         ("test_a_completed_stage_keeps_its_result_and_gives_up_its_lease",),
     ),
     Mutant(
         "completes_what_is_locked",
         "a completion ends stages of pipelines that somebody else has locked",
-        PROTOCOL,
+        COMPLETION,
         {"AND s.uuid = ANY (ended_stages) AND s.pipeline_id + 0 = ANY (locked)\n": "AND s.uuid = ANY (ended_stages)\n"},
         ("test_a_completion_comes_back_for_what_was_locked",),
     ),
@@ -63,35 +63,35 @@ ANSWERS = (
     Mutant(
         "unknown_is_not_stale",
         "a completion for a stage that does not exist is taken for granted",
-        PROTOCOL,
+        COMPLETION,
         {"WHERE s.uuid IS NULL\n                          OR (s.pipeline_id": "WHERE (s.pipeline_id"},
         ("test_a_stage_that_nobody_knows_is_stale",),
     ),
     Mutant(
         "any_outcome_will_do",
         "a second, different outcome is taken for a repeated one",
-        PROTOCOL,
+        COMPLETION,
         {"AND a.outcome IS DISTINCT FROM c.outcome)": "AND a.outcome IS NULL)"},
         ("test_a_worker_that_was_given_up_comes_too_late",),
     ),
     Mutant(
         "anybody_may_repeat",
         "an outcome counts as repeated whoever says it",
-        PROTOCOL,
+        COMPLETION,
         {"AND a.attempt = c.attempt AND a.lease_token = c.lease_token);": "AND a.attempt = c.attempt);"},
         ("test_a_token_of_nobody_is_stale_after_the_end_too",),
     ),
     Mutant(
         "locked_is_stale",
         "a completion that was left out counts as refused",
-        PROTOCOL,
+        COMPLETION,
         {"OR (s.pipeline_id = ANY (locked) AND a.outcome": "OR (a.outcome"},
         ("test_a_batch_gives_up_on_a_stuck_client_and_says_so",),
     ),
     Mutant(
         "outcome_not_recorded",
         "the attempt stays open when its stage ends",
-        PROTOCOL,
+        COMPLETION,
         {"AND a.position = e.position AND a.attempt = e.attempt\n": "AND a.position = e.position AND a.attempt = 0\n"},
         ("test_a_completed_stage_keeps_its_result_and_gives_up_its_lease",),
     ),
@@ -110,11 +110,38 @@ ANSWERS = (
         ("test_a_result_that_cannot_be_stored_fails_its_stage_alone",),
     ),
 )
+FAILURES = (
+    Mutant(
+        "failures_forgotten",
+        "an attempt that failed is not among the failures",
+        COMPLETION,
+        {"WHERE outcome IN ('failed', 'timed_out', 'lost')\n    )": "WHERE outcome = 'timed_out'\n    )"},
+        ("test_each_attempt_that_failed_is_a_failure_and_no_other",),
+    ),
+    Mutant(
+        "every_end_is_a_failure",
+        "what was stopped on request counts as a failure",
+        COMPLETION,
+        {"WHERE outcome IN ('failed', 'timed_out', 'lost')\n    )": "WHERE outcome <> 'completed'\n    )"},
+        ("test_each_attempt_that_failed_is_a_failure_and_no_other",),
+    ),
+    Mutant(
+        "diagnosis_outlives_its_failure",
+        "a stage that completed keeps the diagnosis of an earlier attempt",
+        COMPLETION,
+        {
+            "diagnosis = CASE WHEN d.status <> 'completed' THEN d.diagnosis END": (
+                "diagnosis = coalesce(d.diagnosis, s.diagnosis)"
+            )
+        },
+        ("test_a_stage_that_completes_in_the_end_has_no_diagnosis",),
+    ),
+)
 DECISIONS = (
     Mutant(
         "cancel_throws_work_away",
         "what completed while it was being cancelled is cancelled",
-        PROTOCOL,
+        COMPLETION,
         {
             "CASE WHEN c.outcome = 'completed' THEN 'completed'\n"
             "                         WHEN p.status = 'cancelling' OR s.cancel_asked THEN 'cancelled'\n": (
@@ -127,21 +154,21 @@ DECISIONS = (
     Mutant(
         "cancelled_attempts_go_on",
         "an attempt of a cancelled pipeline is retried",
-        PROTOCOL,
+        COMPLETION,
         {"WHEN p.status = 'cancelling' OR s.cancel_asked": "WHEN s.cancel_asked"},
         ("test_what_ends_otherwise_then_is_cancelled_and_never_retried",),
     ),
     Mutant(
         "single_cancel_goes_on",
         "an attempt of a stage that was cancelled singly is retried",
-        PROTOCOL,
+        COMPLETION,
         {"'cancelling' OR s.cancel_asked THEN 'cancelled'": "'cancelling' THEN 'cancelled'"},
         ("test_a_stage_that_was_cancelled_singly_is_not_retried",),
     ),
     Mutant(
         "completion_in_one_statement",
         "a completion believes the pipeline's status from before it had the lock",
-        PROTOCOL,
+        COMPLETION,
         {
             "FROM jsonb_array_elements(completions) AS c);\n    locked bigint[];": (
                 "FROM jsonb_array_elements(completions) AS c);\n"
@@ -155,7 +182,7 @@ DECISIONS = (
     Mutant(
         "drain_ends_its_stage",
         "a stage whose worker drains is cancelled",
-        PROTOCOL,
+        COMPLETION,
         {
             "WHEN c.retry_delay_s IS NOT NULL THEN 'retrying'\n"
             "                         WHEN c.outcome = 'cancelled' THEN 'cancelled'\n": (
@@ -168,65 +195,65 @@ DECISIONS = (
     Mutant(
         "every_end_costs_a_retry",
         "a lost worker and a drain are charged to the retry budget",
-        PROTOCOL,
+        COMPLETION,
         {"(d.costs_retry AND d.outcome IN ('failed', 'timed_out'))::integer": "(d.outcome <> 'completed')::integer"},
         ("test_an_attempt_costs_what_its_end_deserves",),
     ),
     Mutant(
         "timeouts_cost_nothing",
         "an attempt that timed out is not charged to the retry budget",
-        PROTOCOL,
+        COMPLETION,
         {"d.outcome IN ('failed', 'timed_out'))::integer": "d.outcome = 'failed')::integer"},
         ("test_an_attempt_costs_what_its_end_deserves",),
     ),
     Mutant(
         "losses_not_counted",
         "a lost worker is not counted",
-        PROTOCOL,
+        COMPLETION,
         {"CASE WHEN d.outcome = 'lost' THEN s.losses + 1 WHEN": "CASE WHEN"},
         ("test_losses_are_counted_in_a_row",),
     ),
     Mutant(
         "losses_never_reset",
         "losses add up although an attempt has ended by itself in between",
-        PROTOCOL,
+        COMPLETION,
         {"WHEN d.costs_retry THEN 0 ELSE s.losses END": "ELSE s.losses END"},
         ("test_losses_are_counted_in_a_row",),
     ),
     Mutant(
         "retry_without_delay",
         "a retry is due at once",
-        PROTOCOL,
+        COMPLETION,
         {"THEN moment + d.retry_delay_s * interval '1 second' END": "THEN moment END"},
         ("test_a_stage_with_a_retry_left_waits_for_it",),
     ),
     Mutant(
         "retry_beyond_the_total_timeout",
         "a stage that waits for its next attempt has all the time in the world",
-        PROTOCOL,
+        COMPLETION,
         {"give_up_at = CASE WHEN d.status = 'retrying' THEN s.expires_at END": "give_up_at = NULL"},
         ("test_a_stage_that_would_be_retried_after_its_total_timeout_fails_at_that_time",),
     ),
     Mutant(
         "dependents_never_told",
         "an ended stage counts as told to its dependents",
-        PROTOCOL,
+        COMPLETION,
         {"propagated = d.status <> 'retrying' AND s.dependents = 0": "propagated = d.status <> 'retrying'"},
         ("test_only_a_stage_with_dependents_has_news_for_the_releaser",),
     ),
     Mutant(
         "last_stages_are_told",
         "a stage without dependents is left to the releaser",
-        PROTOCOL,
+        COMPLETION,
         {"propagated = d.status <> 'retrying' AND s.dependents = 0": "propagated = false"},
         ("test_only_a_stage_with_dependents_has_news_for_the_releaser",),
     ),
     Mutant(
         "completion_without_news",
         "a completion does not say that there may be something to release",
-        PROTOCOL,
+        COMPLETION,
         {"FROM unnest(news) AS n), true))": "FROM unnest(news) AS n), false))"},
         ("test_a_completed_stage_keeps_its_result_and_gives_up_its_lease",),
     ),
 )
-ALL = FENCES + ANSWERS + DECISIONS
+ALL = FENCES + ANSWERS + FAILURES + DECISIONS

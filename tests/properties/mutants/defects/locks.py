@@ -1,6 +1,6 @@
 """Defects of what all transitions rest on: the pipelines' locks, the events, the counters that go with them."""
 
-from tests.properties.mutants.mutant import PROTOCOL, Mutant
+from tests.properties.mutants.mutant import COMPLETION, PROTOCOL, Mutant
 
 LOCKS = (
     Mutant(
@@ -105,7 +105,7 @@ EVENTS = (
     Mutant(
         "completion_told_by_an_early_clock",
         "the time of a completion is read before the lock is held",
-        PROTOCOL,
+        COMPLETION,
         {
             "ended_stages uuid[] := ": "moment timestamptz := clock_timestamp();\n    ended_stages uuid[] := ",
             "    locked bigint[];\n    moment timestamptz;\n    news new_event[];\nBEGIN\n"
