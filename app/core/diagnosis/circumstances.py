@@ -11,7 +11,13 @@ _SETTINGS = ("cfg", "conf", "param", "args", "setting", "option", "environ", "hp
 
 
 def with_circumstances(verdict: Verdict, evidence: Evidence) -> Verdict:
-    """A verdict with the remedy and the outlook that it has here."""
+    """A verdict with the remedy and the outlook that it has here; of what need not have been the end that is open."""
+    here = _here(verdict, evidence)
+    is_open = here.finding is not None and not here.finding.is_sure and here.outlook is not Outlook.SAME
+    return replace(here, outlook=Outlook.UNKNOWN) if is_open else here
+
+
+def _here(verdict: Verdict, evidence: Evidence) -> Verdict:
     finding = verdict.finding
     if verdict.category is Category.SIGKILL_UNCONFIRMED and evidence.facts.oom_kills:
         return Verdict(Category.HOST_OOM_KILL, finding)
