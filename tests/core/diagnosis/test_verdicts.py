@@ -88,7 +88,8 @@ def test_what_need_not_have_been_the_end_does_not_rule_another_attempt_out():
     assert seen(traceback(MISSING) + "the store has answered 503\n") == (Category.IMPORT_ERROR, Outlook.UNKNOWN)
     assert seen("sh: 1: nvidia-smi: not found\nbye\n", exit_code=127) == (Category.COMMAND_NOT_FOUND, Outlook.UNKNOWN)
     assert seen("cat: x: No such file or directory\nbye\n", exit_code=127)[1] is Outlook.UNKNOWN
-    assert seen("sh: 1: nvidia-smi: not found\n", exit_code=None, signal=11)[1] is Outlook.UNKNOWN
+    assert seen("sh: 1: nvidia-smi: not found\n", exit_code=1)[1] is Outlook.UNKNOWN
+    assert seen("tar: unrecognized option '--x'\n", exit_code=None, signal=11)[1] is Outlook.UNKNOWN
 
 
 def test_what_a_logger_printed_is_the_cause_only_at_the_end():

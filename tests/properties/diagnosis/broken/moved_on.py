@@ -40,6 +40,12 @@ ALL = (
         Category.USER_EXCEPTION,
         "import subprocess\nsubprocess.run(['sh', '-c', 'nvidia-smi-nope'])\n" + REPORTED,
     ),
+    Broken(
+        "moved_on_silently",
+        Category.COMMAND_NOT_FOUND,
+        "import subprocess\nfirst = not os.path.exists('again'); open('again', 'w')\nsubprocess.run(['sh', '-c', 'nvidia-smi-nope'])\nsys.exit(first)",
+        heals=True,
+    ),
     Broken("moved_on_usage", Category.UNKNOWN, USAGE + "print('the service is not ready', flush=True)\nsys.exit(2)"),
     Broken(
         "moved_on_usage_long_ago",
