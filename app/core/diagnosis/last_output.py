@@ -12,20 +12,24 @@ _LAST_WORDS_AMONG = 100
 _LINE_MAX = 1_000
 _USAGE = "usage: "
 _USAGE_CHARS = 4_096
-_REFUSAL = re.compile(r"(?:^|: )error: ", re.IGNORECASE)
+_REFUSAL = re.compile(r"Error: |[^\s:]{1,100}: error: ")
 _SECTION = re.compile(r"[A-Za-z ]{1,40}:$")
 _HEADINGS = (HEAD, *Link)
 
 
 def others_after(finding: Finding, found: Sequence[Finding], text: str) -> Iterator[str]:
-    """The lines after it in its stream that are no advice, and no part of it or of what follows from it."""
+    """The lines after it in its stream that are no advice, and no part of it or of what follows from it.
+
+    Of other streams their exceptions are among them.
+    """
     own = {each.at for each in found if _follows(each, finding)}
+    exceptions = {each.at for each in found if each.exception}
     begin = finding.end
     while 0 <= begin < len(text):
         stop = text.find("\n", begin)
         stop = len(text) if stop < 0 else stop
         stream, line = split_rank(text[begin : min(stop, begin + _LINE_MAX)])
-        is_theirs = finding.stream and stream != finding.stream
+        is_theirs = finding.stream and stream != finding.stream and begin not in exceptions
         if not (is_theirs or begin in own or _goes_on(line)):
             yield line
         begin = stop + 1
@@ -55,7 +59,7 @@ def usage(found: Sequence[Finding], text: str) -> str | None:
         return None
     explained = Finding(at, at + len(line), "", line, Category.BAD_ARGUMENTS)
     others = [each for each in others_after(explained, found, text) if not _SECTION.match(each)]
-    if others[1:] or not all(map(_REFUSAL.search, others)):
+    if others[1:] or not all(map(_REFUSAL.match, others)):
         return None
     return text.rstrip().rpartition("\n")[2]
 

@@ -102,8 +102,17 @@ def test_what_a_logger_printed_is_the_cause_only_at_the_end():
 
 def test_what_ends_the_log_proves_little_of_another_exception_that_the_program_tells_of():
     assert failed(traceback(MISSING), message="RuntimeError: gone").outlook is Outlook.UNKNOWN
-    same = traceback("ValueError: bad", source="int(x)").replace("ValueError: bad", "NameError: bad")
-    assert failed(same, message="NameError: bad").outlook is Outlook.NEVER
+    link = "\nThe above exception was the direct cause of the following exception:\n\n"
+    same = traceback(MISSING) + link + traceback("RuntimeError: gone")
+    assert failed(same, message="RuntimeError: gone").outlook is Outlook.NEVER
+
+
+def test_what_other_ranks_print_proves_nothing_against_a_cause_but_their_exceptions_do():
+    log = traceback(MISSING, rank="[rank0]: ")
+    for end in ("[rank1]: waiting\n", traceback(MISSING, rank="[rank1]: ")):
+        assert failed(log + end).outlook is Outlook.NEVER
+    for end in ("[rank0]: waiting\n", traceback("ValueError: bad", rank="[rank1]: ")):
+        assert failed(log + end).outlook is Outlook.UNKNOWN
 
 
 def test_a_complaint_gives_way_to_an_exception_after_it_and_to_the_programs_word():
@@ -116,7 +125,7 @@ def test_how_a_program_is_called_counts_only_where_it_ends_by_that():
     usage = "usage: train.py [-h]\n                [--lr LR]\n"
     for end in ("", "train.py: error: it is wrong\n", "\noptions:\n  -h  help\n"):
         assert failed(usage + end, exit_code=2).category == Category.BAD_ARGUMENTS
-    for end in ("the service is not ready\n", "waiting\n" * 20):
+    for end in ("the service is not ready\n", "ERROR: the service is not ready\n", "waiting\n" * 20):
         assert failed(usage + end, exit_code=2).category == Category.UNKNOWN
 
 
