@@ -20,7 +20,7 @@ from app.db import checkpoints as db
 from app.db import stages as db_stages
 from app.db.pool import Pool, connection
 from app.settings import Settings
-from app.trash import OutsideRoot, remove, steps_below
+from app.trash import OutsideRoot, remove, steps_below, ways_to
 from schemas.checkpoint import StoredCheckpoint
 from schemas.states import CheckpointState
 
@@ -153,6 +153,8 @@ async def _carry_out(
     on_progress: Callable[[int, int], object] = lambda _done, _total: None,
 ) -> Cleaned:
     doomed = [each for verdict in verdicts for each in verdict.delete if _place(data_dir, each) is not None]
+    if doomed:
+        doomed = await _without_kept(pool, data_dir, doomed)
     if not dry_run and doomed:
         async with connection(pool) as c:
             marked = await db.mark_deleting(c, [each.id for each in doomed])
@@ -169,6 +171,20 @@ async def _carry_out(
         freed_bytes=sum(each.bytes for each in doomed),
         undecided=any(verdict.undecided for verdict in verdicts),
     )
+
+
+async def _without_kept(pool: Pool, data_dir: Path, doomed: Sequence[StoredCheckpoint]) -> list[StoredCheckpoint]:
+    """Leave out those whose removal would take one with it that stays, of whichever stage."""
+    async with connection(pool) as c:
+        found = await db.of_pipeline(c, doomed[0].pipeline, None)
+    going = {each.id for each in doomed}
+    staying = [Path(each.path) for each in found if each.id not in going]
+    return await asyncio.to_thread(_clear_of, data_dir, doomed, staying)
+
+
+def _clear_of(data_dir: Path, doomed: Sequence[StoredCheckpoint], staying: Sequence[Path]) -> list[StoredCheckpoint]:
+    needed = ways_to(data_dir / FOLDER, staying)
+    return [each for each in doomed if _place(data_dir, each) not in needed]
 
 
 async def _delete(pool: Pool, data_dir: Path, checkpoint: StoredCheckpoint) -> None:

@@ -137,6 +137,23 @@ async def test_what_lies_outside_the_run_is_never_deleted(training, tmp_path, el
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize("kept", ["run/best", "run", "/run", "link", "run/../run/best"])
+async def test_what_is_kept_survives_when_it_lies_in_a_doomed_one_or_is_the_same_under_another_name(training, kept):
+    run = training.directory / "run"
+    await training.save(1, loss=0.9, path=run)
+    await training.save(2, loss=0.1, path=run / "best")
+    (training.directory / "link").symlink_to(run)
+    await training.pool.execute("UPDATE checkpoints SET path = $1 WHERE step = 2", f"{training.directory}/{kept}/")
+    for step in (3, 4, 5):
+        await training.save(step, loss=0.5)
+    cleaned = await training.clean()
+    assert [Path(path).name for path in cleaned.deleted] == ["step-3"]
+    assert training.on_disk() == ["link", "run", "step-4", "step-5"]
+    assert (run / "best" / "weights").exists()
+    assert (run / "weights").exists()
+    assert await training.states() == {1: "complete", 2: "complete", 3: "deleted", 4: "complete", 5: "complete"}
+
+
 async def test_a_link_put_in_the_way_after_the_judgement_is_not_followed(training, tmp_path, monkeypatch):
     for step in (1, 2, 3, 4):
         await training.save(step, loss=step)

@@ -95,7 +95,7 @@ async def test_an_attempt_that_has_lost_its_stage_condemns_nothing(attempts):
     assert {state for state, _ in (await states(room, claim)).values()} == {"complete"}
 
 
-@pytest.mark.parametrize("path", ["s3://bucket/step-9", "checkpoints/step-9", "/nowhere/step-9", "/dev/zero"])
+@pytest.mark.parametrize("path", ["s3://bucket/step-9", "/nowhere/step-9", "/dev/zero"])
 async def test_what_lies_elsewhere_is_the_programs_own_business(attempts, path):
     room, _, second = attempts
     claim = await second()
@@ -103,6 +103,32 @@ async def test_what_lies_elsewhere_is_the_programs_own_business(attempts, path):
     reporter.take({"type": "checkpoint", "path": path, "step": 9, "bytes": 5})
     await reporter.close()
     assert await resume_point(room, claim) == path
+
+
+async def test_one_place_is_one_checkpoint_however_it_is_spelled(attempts):
+    room, directory, second = attempts
+    claim = await second()
+    reporter = Reporter(room, Attempt(claim), Live())
+    for step, path in enumerate([f"/{directory}//step-9/", f"{directory}/x/../step-9", "step-9"], 7):
+        reporter.take({"type": "checkpoint", "path": path, "step": step})
+        reporter.cwd = directory
+    reporter.take({"type": "checkpoint", "path": "s3://bucket//step-1", "step": 1})
+    await reporter.close()
+    found = (await checkpoints.list_page(room.pool, task_id=claim.stage)).items
+    assert [(each.step, each.path) for each in found if each.attempt == 2] == [
+        (1, "s3://bucket//step-1"),
+        (9, str(directory / "step-9")),
+    ]
+
+
+async def test_a_relative_path_begins_in_the_directory_of_its_attempt(attempts):
+    room, directory, second = attempts
+    claim = await second()
+    reporter = Reporter(room, Attempt(claim), Live())
+    reporter.take({"type": "checkpoint", "path": "checkpoints/step-9", "step": 9})
+    await reporter.close()
+    found = (await checkpoints.list_page(room.pool, task_id=claim.stage)).items
+    assert found[0].path == str(directory.parent / "2" / "checkpoints" / "step-9")
 
 
 async def test_a_program_announces_finishes_and_condemns_its_checkpoints(attempts):
