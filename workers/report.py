@@ -196,10 +196,14 @@ class Reporter:
             log.warning("checkpoint_ignored", path=report.path, error=str(error))
 
     async def _measured(self, report: CheckpointReport) -> CheckpointReport:
-        """With its true size, by which a torn one is known later."""
+        """With its true size, by which a torn one is known later; with none if its disk is away, to condemn nothing."""
         if not is_ours(self.room, report.path):
             return report
-        size = await asyncio.to_thread(contract.size_of, Path(report.path))
+        try:
+            size = await asyncio.to_thread(contract.size_of, Path(report.path))
+        except OSError as error:
+            log.warning("checkpoint_not_measured", path=report.path, error=str(error))
+            size = 0
         return report if size is None else replace(report, bytes=size)
 
     async def _write_series(self) -> bool:

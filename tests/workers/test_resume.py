@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from app.artifacts import attempt_directory
+from app.errors import Unavailable
 from app.services import checkpoints
 from schemas.states import Outcome
 from tests.support.pipelines import submit
@@ -181,12 +182,56 @@ def test_a_directory_is_what_its_manifest_says(saved):
         assert fault_of(saved, 0) == "its manifest.json is torn"
 
 
-def test_a_disk_that_cannot_be_read_is_a_fault_and_not_the_end_of_the_stage(saved, monkeypatch):
-    def broken(*_):
-        raise OSError(errno.EIO, "Input/output error")
+def broken(*_, **__):
+    raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(os, "pread", broken)
-    assert fault_of(saved, 0) == "it cannot be read: Input/output error"
+
+@pytest.mark.parametrize("call", ["pread", "open", "stat", "scandir"])
+def test_a_disk_that_cannot_be_read_proves_nothing(saved, monkeypatch, call):
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, broken)
+        with pytest.raises(OSError, match="Input/output error"):
+            fault_of(saved, 0)
+
+
+def broken_below(directory, call):
+    real = getattr(os, call)
+    return lambda path, *args, **kwargs: (broken if str(path).startswith(str(directory)) else real)(
+        path, *args, **kwargs
+    )
+
+
+@pytest.mark.parametrize("call", ["open", "scandir"])
+async def test_what_cannot_be_read_now_is_passed_over_by_this_attempt_and_stays_complete(attempts, monkeypatch, call):
+    room, directory, second = attempts
+    claim = await second()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, broken_below(directory / "step-3", call))
+        assert await resume_point(room, claim) == str(directory / "step-2")
+    assert {state for state, _ in (await states(room, claim)).values()} == {"complete"}
+    assert await resume_point(room, claim) == str(directory / "step-3")
+
+
+async def test_artifacts_that_are_away_are_waited_for(attempts):
+    room, directory, second = attempts
+    claim = await second()
+    root = room.settings.data_dir / "artifacts"
+    root.rename(root.with_name("away"))
+    with pytest.raises(Unavailable, match="are away"):
+        await resume_point(room, claim)
+    root.with_name("away").rename(root)
+    assert await resume_point(room, claim) == str(directory / "step-3")
+
+
+async def test_a_checkpoint_whose_disk_is_away_when_it_is_reported_is_not_condemned_for_its_size(attempts, monkeypatch):
+    room, directory, second = attempts
+    claim = await second()
+    reporter = Reporter(room, Attempt(claim), Live())
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", broken_below(directory, "stat"))
+        reporter.take({"type": "checkpoint", "path": str(directory / "step-3"), "step": 3, "bytes": 10**9})
+        await reporter.close()
+    assert await resume_point(room, claim) == str(directory / "step-3")
 
 
 @pytest.mark.parametrize(
