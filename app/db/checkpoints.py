@@ -62,6 +62,11 @@ async def mark_deleted(c: Connection, ids: Iterable[int]) -> None:
     await c.execute(SQL["mark_deleted"], list(ids))
 
 
+async def mark_lost(c: Connection, number: int) -> None:
+    """Complete → invalid: its files are gone all the same."""
+    await c.execute(SQL["mark_lost"], number)
+
+
 async def mark_kept(c: Connection, ids: Iterable[int], rule: str) -> None:
     """Remember that a rule has judged them."""
     await c.execute(SQL["mark_kept"], list(ids), rule)

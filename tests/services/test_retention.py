@@ -172,6 +172,63 @@ async def test_a_link_put_in_the_way_after_the_judgement_is_not_followed(trainin
     assert (await training.states())[2] == "deleting"
 
 
+def before(monkeypatch, action):
+    """Let something happen right before the first files are removed."""
+    remove, once = retention.remove, iter([action])
+    loop = asyncio.get_running_loop()
+
+    def remove_later(root, steps, mark):
+        for act in once:
+            asyncio.run_coroutine_threadsafe(act(), loop).result()
+        remove(root, steps, mark)
+
+    monkeypatch.setattr(retention, "remove", remove_later)
+
+
+async def test_one_that_is_written_anew_or_needed_anew_before_its_turn_is_left_alone(training, monkeypatch):
+    for step in (1, 2, 3, 4, 5, 6):
+        await training.save(step, loss=step)
+    inside = training.directory / "step-4" / "best"
+
+    async def save_anew():
+        await training.save(9, loss=0.1, path=training.directory / "step-3")
+        await training.save(10, loss=0.2, path=inside)
+
+    before(monkeypatch, save_anew)
+    cleaned = await training.clean()
+    assert [Path(path).name for path in cleaned.deleted] == ["step-2"]
+    assert training.on_disk() == ["step-1", "step-3", "step-4", "step-5", "step-6"]
+    assert inside.exists()
+    states = await training.states()
+    assert (states[9], states[10], states[2]) == ("complete", "complete", "deleted")
+
+
+async def test_one_that_is_reported_anew_while_its_files_are_removed_is_complete_no_more(training, monkeypatch):
+    for step in (1, 2, 3, 4):
+        await training.save(step, loss=step)
+    before(monkeypatch, lambda: training.save(9, loss=0.1, path=training.directory / "step-2"))
+    await training.clean()
+    assert training.on_disk() == ["step-1", "step-3", "step-4"]
+    assert (await training.states())[9] == "invalid"
+    (lost,) = (await checkpoints.list_page(training.pool, states=["invalid"], pipeline=training.pipeline.uuid)).items
+    assert lost.reason == "a clean-up removed its files while it was written anew"
+
+
+async def test_one_that_is_written_whole_right_after_the_removal_lives(training, monkeypatch):
+    for step in (1, 2, 3, 4):
+        await training.save(step, loss=step)
+    lexists = os.path.lexists
+    loop = asyncio.get_running_loop()
+
+    def save_and_look(path):
+        asyncio.run_coroutine_threadsafe(training.save(9, path=path), loop).result()
+        return lexists(path)
+
+    monkeypatch.setattr(os.path, "lexists", save_and_look)
+    await training.clean()
+    assert (await training.states())[9] == "complete"
+
+
 async def test_two_clean_ups_at_once_do_not_disturb_each_other(training):
     for step in range(1, 12):
         await training.save(step, loss=step)

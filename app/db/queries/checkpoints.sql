@@ -58,6 +58,11 @@ RETURNING c.id
 -- Their files are gone. One that was reported anew meanwhile lives.
 UPDATE checkpoints SET state = 'deleted' WHERE id = ANY ($1) AND state = 'deleting'
 
+-- name: mark_lost
+-- It was reported anew while its files were removed, and they are gone.
+UPDATE checkpoints SET state = 'invalid', reason = 'a clean-up removed its files while it was written anew'
+ WHERE id = $1 AND state = 'complete'
+
 -- name: mark_kept
 -- A rule has judged them, and leaves them alone.
 UPDATE checkpoints SET kept_by = $2 WHERE id = ANY ($1) AND kept_by <> $2
