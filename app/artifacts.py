@@ -4,6 +4,7 @@ A stage may do what it likes with its directory while others look. So a file in 
 never through a link, never waiting for a writer, and only if it is a regular file.
 """
 
+import errno
 import os
 import shutil
 import stat
@@ -14,6 +15,8 @@ from uuid import UUID
 
 FOLDER = "artifacts"
 LOG = "log.txt"
+ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG})
+"""What proves that there is no such file; all else may be a disk that is away for a moment."""
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -57,14 +60,20 @@ def _open_below(directory: int, name: str) -> int:
 
 
 @contextmanager
-def open_regular(path: Path, *, below: int | None = None) -> Iterator[int | None]:
+def open_regular(path: Path, *, below: int | None = None, strict: bool = False) -> Iterator[int | None]:
     """Open a file for reading; None if it is missing, or is not a file but something that looks like one.
 
     ``below`` is the descriptor of the directory that a relative path begins in.
+
+    Raises:
+        OSError: it is ``strict``, and nobody can say whether the file is missing.
+
     """
     try:
         file = os.open(path, _READ, dir_fd=below)
-    except OSError:
+    except OSError as error:
+        if strict and error.errno not in ABSENT:
+            raise
         yield None
         return
     try:

@@ -7,7 +7,7 @@ through a link, and renamed before anything of it is removed. Done again, it fin
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -36,6 +36,28 @@ def steps_below(root: Path, path: Path) -> tuple[str, ...]:
     if not steps:
         raise OutsideRoot(f"{path} is {root} itself")
     return steps
+
+
+def ways_to(root: Path, paths: Iterable[Path]) -> set[tuple[str, ...]]:
+    """All steps below ``root`` whose removal would take one of these with it: each itself, and what it lies in.
+
+    A path that is a link needs both the link and what it leads to.
+    """
+    ways = set()
+    for path in paths:
+        for way in (path, _followed(path)):
+            with suppress(OutsideRoot):
+                steps = steps_below(root, way)
+                ways |= {steps[:depth] for depth in range(1, len(steps) + 1)}
+    return ways
+
+
+def _followed(path: Path) -> Path:
+    """Where a path leads; a relative one nowhere that is known here."""
+    try:
+        return path.resolve() if path.is_absolute() else path
+    except (OSError, ValueError, RuntimeError):
+        return path
 
 
 def remove(root: Path, steps: tuple[str, ...], mark: str) -> None:

@@ -58,7 +58,8 @@ END $$;
 
 CREATE FUNCTION rediagnose_failures(diagnoses jsonb) RETURNS integer LANGUAGE plpgsql AS $$
 -- Replaces diagnoses by those of newer rules, and returns how many that were. A stage shows the one of its newest attempt
--- for as long as it shows its error. No pipeline is locked here, so nothing is waited for.
+-- for as long as it shows that one's error, and not that it has waited too long. No pipeline is locked here, so nothing is
+-- waited for.
 DECLARE
     replaced_count integer;
 BEGIN
@@ -80,7 +81,9 @@ BEGIN
         UPDATE stages AS s SET diagnosis = r.diagnosis
           FROM (SELECT t.pipeline_id, t.position, r.diagnosis
                   FROM replaced AS r JOIN stages AS t ON t.pipeline_id = r.pipeline_id AND t.position = r.position
-                                                     AND t.attempt = r.attempt AND t.error IS NOT NULL
+                                                     AND t.attempt = r.attempt
+                  JOIN attempts AS a ON a.pipeline_id = t.pipeline_id AND a.position = t.position
+                                    AND a.attempt = t.attempt AND a.error = t.error
                    FOR NO KEY UPDATE OF t SKIP LOCKED) AS r
          WHERE s.pipeline_id = r.pipeline_id AND s.position = r.position
     )
@@ -161,6 +164,32 @@ BEGIN
                                  AND a.attempt = c.attempt AND a.lease_token = c.lease_token);
 END $$;
 
+CREATE OR REPLACE FUNCTION expire_stages(locked bigint[], moment timestamptz) RETURNS new_event[] LANGUAGE plpgsql AS $$
+-- Fails the stages of running pipelines that have waited for a start for longer than they may. No attempt
+-- failed by that, and what was said of the one before does not explain it.
+DECLARE
+    news new_event[];
+BEGIN
+    WITH expired AS (
+        UPDATE stages AS s
+           SET status = 'failed', finished_at = moment, retry_at = NULL, give_up_at = NULL, propagated = s.dependents = 0,
+               diagnosis = NULL,
+               error = CASE WHEN s.expires_at <= moment
+                   THEN jsonb_build_object('code', 'total_timeout', 'message', format(
+                       'It did not end within its total timeout of %s s.', s.total_timeout_s))
+                   ELSE jsonb_build_object('code', 'queue_timeout', 'message', format(
+                       'It waited in the queue %s for longer than its queue timeout of %s s.', s.queue, s.queue_timeout_s))
+                   END
+         WHERE s.pipeline_id = ANY (locked) AND s.give_up_at <= moment AND s.queue || '' <> ALL (paused_queues())
+           AND EXISTS (SELECT FROM pipelines AS p WHERE p.id = s.pipeline_id AND p.status = 'running')
+        RETURNING s.pipeline_id, s.name, s.uuid, s.attempt, s.error, s.allow_failure
+    )
+    SELECT array_agg(ROW (pipeline_id, 'stage.failed', name, ended_news(json_build_object(
+               'task_id', uuid, 'attempt', attempt, 'outcome', NULL, 'error', error), allow_failure))::new_event)
+      INTO news FROM expired;
+    RETURN news;
+END $$;
+
 -- Pinned like the hot functions of the first migration, for the same reason; one that is replaced forgets it.
 DO $$
 DECLARE
@@ -168,7 +197,8 @@ DECLARE
     setting text;
 BEGIN
     FOREACH hot IN ARRAY ARRAY[
-        'complete_stages(jsonb, boolean)', 'diagnosis_of(bigint, integer, integer)', 'rediagnose_failures(jsonb)',
+        'complete_stages(jsonb, boolean)', 'expire_stages(bigint[], timestamptz)',
+        'diagnosis_of(bigint, integer, integer)', 'rediagnose_failures(jsonb)',
         'walk_failures(timestamptz, bigint, integer, integer, timestamptz, bigint, integer)']
     LOOP
         FOREACH setting IN ARRAY ARRAY['enable_seqscan TO off', 'plan_cache_mode TO force_generic_plan']

@@ -588,13 +588,15 @@ CREATE FUNCTION public.expire_stages(locked bigint[], moment timestamp with time
     SET enable_seqscan TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
--- Fails the stages of running pipelines that have waited for a start for longer than they may.
+-- Fails the stages of running pipelines that have waited for a start for longer than they may. No attempt
+-- failed by that, and what was said of the one before does not explain it.
 DECLARE
     news new_event[];
 BEGIN
     WITH expired AS (
         UPDATE stages AS s
            SET status = 'failed', finished_at = moment, retry_at = NULL, give_up_at = NULL, propagated = s.dependents = 0,
+               diagnosis = NULL,
                error = CASE WHEN s.expires_at <= moment
                    THEN jsonb_build_object('code', 'total_timeout', 'message', format(
                        'It did not end within its total timeout of %s s.', s.total_timeout_s))
@@ -1134,7 +1136,8 @@ CREATE FUNCTION public.rediagnose_failures(diagnoses jsonb) RETURNS integer
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 -- Replaces diagnoses by those of newer rules, and returns how many that were. A stage shows the one of its newest attempt
--- for as long as it shows its error. No pipeline is locked here, so nothing is waited for.
+-- for as long as it shows that one's error, and not that it has waited too long. No pipeline is locked here, so nothing is
+-- waited for.
 DECLARE
     replaced_count integer;
 BEGIN
@@ -1156,7 +1159,9 @@ BEGIN
         UPDATE stages AS s SET diagnosis = r.diagnosis
           FROM (SELECT t.pipeline_id, t.position, r.diagnosis
                   FROM replaced AS r JOIN stages AS t ON t.pipeline_id = r.pipeline_id AND t.position = r.position
-                                                     AND t.attempt = r.attempt AND t.error IS NOT NULL
+                                                     AND t.attempt = r.attempt
+                  JOIN attempts AS a ON a.pipeline_id = t.pipeline_id AND a.position = t.position
+                                    AND a.attempt = t.attempt AND a.error = t.error
                    FOR NO KEY UPDATE OF t SKIP LOCKED) AS r
          WHERE s.pipeline_id = r.pipeline_id AND s.position = r.position
     )

@@ -81,7 +81,10 @@ class ScheduleSpec(Struct, forbid_unknown_fields=True):
 
 
 class SchedulePatch(Struct, forbid_unknown_fields=True):
-    """What may be changed on a schedule; a field left out stays as it is. Naming a template drops the pipeline."""
+    """What may be changed on a schedule; a field left out stays as it is.
+
+    Naming a template drops the pipeline and, unless it is named too, the version: the newest counts.
+    """
 
     cron: Cron | UnsetType = UNSET
     timezone: TimeZone | UnsetType = UNSET

@@ -158,10 +158,12 @@ class CleanupParams(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class CleanupResult(Struct, forbid_unknown_fields=True, kw_only=True):
-    """Paths of the checkpoints that were kept, best first, and of those that are gone."""
+    """Paths of the checkpoints that were kept, best first, and of those that are gone: the first 100 of each."""
 
     kept: list[str]
+    kept_count: int
     deleted: list[str]
+    deleted_count: int
     freed_bytes: int
 
 

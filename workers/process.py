@@ -32,7 +32,9 @@ async def run_process(room: Room, attempt: Attempt, task: Task, params: Any, rep
     follower = Follower(contract.EventTail(run.events), reporter)
     with room.progress_server.hearing(attempt.claim.stage, run.token_file, reporter.take) as variables:
         run.env.update(variables)
-        process = await local.start(_launch(room, run, task, params))
+        launch = _launch(room, run, task, params)
+        reporter.cwd = launch.cwd.absolute()
+        process = await local.start(launch)
         following = asyncio.create_task(follower.follow())
         exit_ = await _until_end(process, attempt, room.settings.cancel_grace_s)
         following.cancel()

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ import structlog
 from msgspec import Meta, Struct, field
 from msgspec.structs import replace
 
+from app.artifacts import attempt_directory
 from app.core.pace import Pace
 from app.db.pool import BAD_DATA
 from app.errors import Unavailable
@@ -73,6 +75,8 @@ class Reporter:
         self._flusher: asyncio.Task[None] | None = None
         self._outage = Outage(log, "reports_wait_for_postgres")
         self._closed = False
+        self.cwd: Path | None = None
+        """Where relative paths begin, if not in the directory of the attempt."""
 
     def take(self, line: dict[str, Any]) -> None:
         """Take one line of the run contract; what is said after the end is nobody's."""
@@ -120,10 +124,18 @@ class Reporter:
             raise ValueError("a checkpoint has no step")
         reason = contract.clean(line.reason) or "its program found it invalid"
         held = self.claim.stage, self.claim.lease_token
-        self._checkpoints.pop(line.path, None)  # what is said last about a path counts
-        self._checkpoints[line.path] = CheckpointReport(
-            *held, line.step or 0, line.path, found, line.bytes, state, reason
-        )
+        path = self._one_spelling(line.path)
+        self._checkpoints.pop(path, None)  # what is said last about a path counts
+        self._checkpoints[path] = CheckpointReport(*held, line.step or 0, path, found, line.bytes, state, reason)
+
+    def _one_spelling(self, path: str) -> str:
+        """Let one place have one name; what is no path but an address, as ``s3://…``, is left as it is."""
+        if "://" in path or "\0" in path:
+            return path
+        if not path.startswith("/"):
+            claim, data_dir = self.claim, self.room.settings.data_dir
+            path = f"{self.cwd or attempt_directory(data_dir, claim.pipeline, claim.name, claim.attempt)}/{path}"
+        return "/" + os.path.normpath(path).lstrip("/")  # POSIX leaves two slashes at the beginning
 
     def _take_metrics(self, line: dict[str, Any]) -> None:
         values = line.get("values", {name: value for name, value in line.items() if name not in {"type", "step"}})
@@ -184,10 +196,14 @@ class Reporter:
             log.warning("checkpoint_ignored", path=report.path, error=str(error))
 
     async def _measured(self, report: CheckpointReport) -> CheckpointReport:
-        """With its true size, by which a torn one is known later."""
+        """With its true size, by which a torn one is known later; with none if its disk is away, to condemn nothing."""
         if not is_ours(self.room, report.path):
             return report
-        size = await asyncio.to_thread(contract.size_of, Path(report.path))
+        try:
+            size = await asyncio.to_thread(contract.size_of, Path(report.path))
+        except OSError as error:
+            log.warning("checkpoint_not_measured", path=report.path, error=str(error))
+            size = 0
         return report if size is None else replace(report, bytes=size)
 
     async def _write_series(self) -> bool:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from app.core.references import UnresolvedReference
 from app.core.retry import next_delay_s
 from app.errors import Unavailable
+from app.log import Outage
 from app.services import stages
 from schemas.queue import Slot
 from schemas.stage import Claim, Completion
@@ -78,11 +79,14 @@ class StageRunner:
                 await asyncio.sleep(PAUSE_S)
 
     async def _find_resume_point(self, attempt: Attempt) -> None:
+        outage = Outage(log, "resume_point_is_waited_for")
         while attempt.claim.resume_from is not None and attempt.stop_reason is None:
             try:
                 attempt.claim = replace(attempt.claim, resume_from=await resume_point(self.room, attempt.claim))
+                outage.end()
                 return
-            except Unavailable:
+            except Unavailable as error:
+                outage.note(error)
                 await asyncio.sleep(PAUSE_S)
 
 

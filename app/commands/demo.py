@@ -91,7 +91,7 @@ def _summary(pipeline: Pipeline, data_dir: Path) -> str:
     lines += [
         f"accuracy        {evaluation['accuracy']:.4f} on {evaluation['samples']} held-out images",
         f"macro F1        {evaluation['macro_f1']:.4f}",
-        f"checkpoints     the best {len(cleanup['kept'])} kept, {len(cleanup['deleted'])} deleted",
+        f"checkpoints     the best {cleanup['kept_count']} kept, {cleanup['deleted_count']} deleted",
         *(f"  {path}" for path in cleanup["kept"]),
         f"artifacts       {data_dir / 'artifacts' / str(pipeline.uuid)}",
     ]

@@ -22,6 +22,11 @@ async def submit(
     name: str | None = None,
     label: tuple[str, ...] = (),
     max_retries: int | None = None,
+    retry_delay: float | None = None,
+    retry_backoff: float | None = None,
+    run_timeout: float | None = None,
+    queue_timeout: float | None = None,
+    total_timeout: float | None = None,
     idempotency_key: str | None = None,
     wait: bool = False,
     timeout: float | None = None,  # noqa: ASYNC109 - an option
@@ -37,6 +42,11 @@ async def submit(
         name: Of its pipeline; the task's unless given.
         label: key=value; may be repeated.
         max_retries: How often it recovers from errors of its own.
+        retry_delay: Seconds before the first retry; 60 unless given.
+        retry_backoff: By how much each delay is longer than the one before; 1 unless given.
+        run_timeout: Seconds that an attempt may take; a day unless given.
+        queue_timeout: Seconds that it may wait for a worker each time.
+        total_timeout: Seconds that all of it may take.
         idempotency_key: Under the same key the task is submitted once, for 24 hours.
         wait: Wait for its end; the exit code is 0 completed, 1 failed, 3 cancelled.
         timeout: Seconds to wait for; then the exit code is 124 and the task goes on.
@@ -45,7 +55,17 @@ async def submit(
     """
     params = {key: yaml_value(key, value) for key, value in assignments(param).items()}
     spec: dict[str, Any] = {"task": task, "params": params, "labels": assignments(label)}
-    more = {"queue": queue, "priority": priority, "name": name, "max_retries": max_retries}
+    more = {
+        "queue": queue,
+        "priority": priority,
+        "name": name,
+        "max_retries": max_retries,
+        "retry_delay": retry_delay,
+        "retry_backoff": retry_backoff,
+        "timeout": run_timeout,
+        "queue_timeout": queue_timeout,
+        "total_timeout": total_timeout,
+    }
     spec |= {key: value for key, value in more.items() if value is not None}
     async with connect() as client:
         submitted = await client.tasks.submit(spec, idempotency_key=idempotency_key)

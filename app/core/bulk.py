@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 from msgspec import UNSET
 
+from app.core.characters import filter_faults
 from app.core.pointer import pointer
 from app.core.transitions import PIPELINE_MOVES, PipelineEvent
 from app.errors import InvalidRequest
@@ -36,10 +37,12 @@ MEANT: Mapping[BulkVerb, _Statuses] = {
 def meant(verb: BulkVerb, request: BulkRequest) -> PipelineFilter:
     """The filter to select by; it has statuses or uuids, so that it never looks at what the verb cannot touch.
 
-    Raises InvalidRequest when it is not clear that all are meant, or when a status is asked for that the verb does not
-    fit.
+    Raises InvalidRequest when it is not clear that all are meant, or when something is asked for that no pipeline is
+    called, or a status that the verb does not fit.
     """
     wanted = request.filter
+    if faults := tuple(filter_faults(wanted)):
+        raise InvalidRequest("; ".join(fault.detail for fault in faults[:3]), faults=faults)
     narrows = wanted != PipelineFilter()
     if narrows == request.all:
         raise _refused(*(_BOTH if narrows else _NEITHER))

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Iterator
 from math import isfinite
 from typing import Any
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from app.core.pointer import pointer
 from schemas import limits
+from schemas.bulk import PipelineFilter
 from schemas.pipeline import PipelinePatch, PipelineSpec
 from schemas.problem import Fault
 
@@ -22,15 +23,29 @@ _NOT_IN_TEXTS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]"
 
 def spec_faults(spec: PipelineSpec | PipelinePatch) -> Iterator[Fault]:
     """What cannot be stored in the pipeline's own words; stage names are held by their pattern already."""
-    if spec.name is not UNSET and (bad := _NOT_IN_LINES.search(spec.name)):
-        yield _bad_character(bad, "/name")
+    yield from _name_faults(spec.name, "/name")
     if spec.description is not UNSET:
         yield from text_faults(spec.description, "/description")
-    for key, value in () if spec.labels is UNSET else spec.labels.items():
+    yield from _label_faults(spec.labels, "/labels")
+
+
+def filter_faults(wanted: PipelineFilter) -> Iterator[Fault]:
+    """What no pipeline can be called, and Postgres cannot even look for."""
+    yield from _name_faults(wanted.name, "/filter/name")
+    yield from _label_faults(wanted.labels, "/filter/labels")
+
+
+def _name_faults(name: str | UnsetType, at: str) -> Iterator[Fault]:
+    if name is not UNSET and (bad := _NOT_IN_LINES.search(name)):
+        yield _bad_character(bad, at)
+
+
+def _label_faults(labels: dict[str, str] | UnsetType, at: str) -> Iterator[Fault]:
+    for key, value in () if labels is UNSET else labels.items():
         if bad := _NOT_IN_LINES.search(key):
-            yield _bad_character(bad, "/labels")
+            yield _bad_character(bad, at)
         elif bad := _NOT_IN_LINES.search(value):
-            yield _bad_character(bad, pointer("labels", key))
+            yield _bad_character(bad, at + pointer(key))
 
 
 def is_name(text: str) -> bool:

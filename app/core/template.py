@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from app.core import shapes
 from app.core.characters import object_faults, text_faults
+from app.core.expansion import expansion_faults
 from app.core.lint import converted, is_within, lint
 from app.core.params import schema_faults, schema_problem, storable_faults
 from app.core.plan import FAULTS_MAX, Plan, plan, refusal_of
@@ -50,6 +51,7 @@ def template_faults(spec: TemplateSpec, task_types: Mapping[str, TaskType]) -> l
     """What is wrong with a template, as far as can be known without its params."""
     faults = [*text_faults(spec.description, "/description"), *object_faults(spec.params_schema, "/params_schema")]
     faults += object_faults(spec.pipeline, "/pipeline")
+    faults += expansion_faults(spec.params_schema, "/params_schema")
     if faults:
         return faults[:FAULTS_MAX]
     if problem := schema_problem(spec.params_schema):

@@ -34,9 +34,11 @@ async def condemn(c: Connection, stage: UUID, lease_token: UUID, path: str, reas
     await c.execute(SQL["condemn"], stage, lease_token, path, reason)
 
 
-async def resume_point(c: Connection, stage: UUID, lease_token: UUID) -> ResumePoint | None:
-    """The newest complete checkpoint of a stage, for the attempt that holds it."""
-    row = await c.fetchrow(SQL["resume_point"], stage, lease_token)
+async def resume_point(
+    c: Connection, stage: UUID, lease_token: UUID, passed_over: Sequence[str] = ()
+) -> ResumePoint | None:
+    """The newest complete checkpoint of a stage but for some paths, for the attempt that holds it."""
+    row = await c.fetchrow(SQL["resume_point"], stage, lease_token, list(passed_over))
     return None if row is None else ResumePoint(row["path"], row["bytes"])
 
 
@@ -58,6 +60,11 @@ async def mark_deleting(c: Connection, ids: Iterable[int]) -> set[int]:
 async def mark_deleted(c: Connection, ids: Iterable[int]) -> None:
     """→ deleted, those that still are to go."""
     await c.execute(SQL["mark_deleted"], list(ids))
+
+
+async def mark_lost(c: Connection, number: int) -> None:
+    """Complete → invalid: its files are gone all the same."""
+    await c.execute(SQL["mark_lost"], number)
 
 
 async def mark_kept(c: Connection, ids: Iterable[int], rule: str) -> None:

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from app.db.pool import Connection
 from app.db.queries import load
-from schemas.diagnosis import Diagnosis, Facts
+from schemas.diagnosis import Diagnosis
 from schemas.failure import Failure
 
 SQL = load("failures")
@@ -57,7 +57,7 @@ class Undiagnosed(Struct, frozen=True, kw_only=True):
     pipeline: UUID
     stage: str
     error: dict[str, Any] | None
-    facts: Facts | None
+    facts: dict[str, Any] | None
     rule_version: int
 
 

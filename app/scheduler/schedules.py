@@ -22,7 +22,7 @@ class Schedules:
         self.pool = pool
         self.queue = queue
         self.stages_max = stages_max
-        self._broken: set[int] = set()  # those that were complained of
+        self._broken: set[int] = set()  # those that were complained of, until they fire again
 
     async def run_once(self) -> int:
         """Decide every slot that has come; return how many times there was something to do."""
@@ -46,6 +46,7 @@ class Schedules:
                 log.exception("schedule_broken", schedule=due.name)
             self._broken.add(due.id)
             return False
+        self._broken.discard(due.id)
         if fired.queued or fired.hints:
             log.info("schedule_fired", schedule=due.name, slot=due.slot, pipelines=len(fired.hints))
             await announce(self.queue, fired)

@@ -38,10 +38,12 @@ async def condemn(pool: Pool, stage: UUID, lease_token: UUID, path: str, reason:
         await db.condemn(c, stage, lease_token, path, reason[:REASON_CHARS_MAX])
 
 
-async def resume_point(pool: Pool, stage: UUID, lease_token: UUID) -> ResumePoint | None:
+async def resume_point(
+    pool: Pool, stage: UUID, lease_token: UUID, *, passed_over: Sequence[str] = ()
+) -> ResumePoint | None:
     """Where a running attempt takes up the work, as far as Postgres knows; None to begin afresh."""
     async with connection(pool) as c:
-        return await db.resume_point(c, stage, lease_token)
+        return await db.resume_point(c, stage, lease_token, passed_over)
 
 
 async def of_pipeline(pool: Pool, pipeline: UUID, stage: str | None = None) -> list[StoredCheckpoint]:

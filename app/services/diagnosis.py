@@ -4,19 +4,24 @@ import asyncio
 import os
 from pathlib import Path
 
+import msgspec
+import structlog
+
 from app.artifacts import open_log
 from app.core.diagnosis import LOG_BYTES, RULE_VERSION, Evidence, diagnose
 from app.db import failures as db
 from app.db.pool import Pool, connection
+from schemas.diagnosis import Diagnosis, Facts
 
 SCAN_BATCH = 50
+log = structlog.get_logger()
 
 
 async def scan_failed_jobs(pool: Pool, data_dir: Path, limit: int = 1_000) -> int:
     """Diagnose at most ``limit`` failures by the present rules, a batch in a transaction; return how many.
 
     Their logs are read where they still are; of others the error has kept the last lines. Run twice at once it does the
-    work twice, and comes to the same.
+    work twice, and comes to the same. One that cannot be read again is diagnosed as unknown.
     """
     done = 0
     while done < limit:
@@ -33,8 +38,18 @@ async def scan_failed_jobs(pool: Pool, data_dir: Path, limit: int = 1_000) -> in
 
 
 def _diagnosed(failure: db.Undiagnosed, data_dir: Path) -> db.Rediagnosed:
-    log = _end_of_log(failure, data_dir)
-    return db.Rediagnosed(failure.key, diagnose(Evidence.of(failure.error or {}, log, failure.facts)))
+    try:
+        diagnosis = _diagnosis(failure, data_dir)
+    except Exception:  # such as a log on a disk that is broken; the others must not wait for it
+        pipeline_id, _, attempt = failure.key
+        log.exception("failure_unreadable", pipeline_id=pipeline_id, stage=failure.stage, attempt=attempt)
+        diagnosis = diagnose(Evidence(code=""))
+    return db.Rediagnosed(failure.key, diagnosis)
+
+
+def _diagnosis(failure: db.Undiagnosed, data_dir: Path) -> Diagnosis:
+    facts = msgspec.convert(failure.facts, Facts | None)
+    return diagnose(Evidence.of(failure.error or {}, _end_of_log(failure, data_dir), facts))
 
 
 def _end_of_log(failure: db.Undiagnosed, data_dir: Path) -> str:

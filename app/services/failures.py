@@ -7,6 +7,7 @@ from uuid import UUID
 from msgspec import Meta, Struct
 
 from app.core.cursor import read_cursor, write_cursor
+from app.core.moments import require_calendar
 from app.db import failures as db
 from app.db import tasks as db_tasks
 from app.db.pool import Pool, connection
@@ -43,10 +44,13 @@ async def list_page(
     """One page of kinds of failures, those seen last first. It costs the same however long the history is.
 
     Raises:
-        InvalidRequest: the cursor is none of ours.
+        InvalidRequest: the cursor is none of ours, or a time is beyond the calendar.
 
     """
+    require_calendar(seen_after=seen_after, seen_before=seen_before)
     place = read_cursor(cursor, Cursor) if cursor else Cursor(seen_before or db.LAST)
+    require_calendar(cursor=place.failed_at)
+    require_calendar(cursor=place.last_seen)
     below = (place.failed_at, place.pipeline_id, place.position, place.attempt)
     async with connection(pool) as c:
         number = None if pipeline is None else await db_tasks.pipeline_id(c, pipeline)

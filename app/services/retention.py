@@ -5,7 +5,9 @@ anywhere is finished by the next one, two at once do not disturb each other, and
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -20,7 +22,7 @@ from app.db import checkpoints as db
 from app.db import stages as db_stages
 from app.db.pool import Pool, connection
 from app.settings import Settings
-from app.trash import OutsideRoot, remove, steps_below
+from app.trash import OutsideRoot, remove, steps_below, ways_to
 from schemas.checkpoint import StoredCheckpoint
 from schemas.states import CheckpointState
 
@@ -153,13 +155,17 @@ async def _carry_out(
     on_progress: Callable[[int, int], object] = lambda _done, _total: None,
 ) -> Cleaned:
     doomed = [each for verdict in verdicts for each in verdict.delete if _place(data_dir, each) is not None]
+    doomed = await _removable(pool, data_dir, doomed, {each.id for each in doomed})
     if not dry_run and doomed:
         async with connection(pool) as c:
             marked = await db.mark_deleting(c, [each.id for each in doomed])
         doomed = [each for each in doomed if each.id in marked]
+        left = set()
         for number, each in enumerate(doomed, 1):
-            await _delete(pool, data_dir, each)
+            if not await _delete(pool, data_dir, each):
+                left.add(each.id)
             on_progress(number, len(doomed))
+        doomed = [each for each in doomed if each.id not in left]
     gone = {each.id for each in doomed}
     order = {each.id: place for place, each in enumerate(each for verdict in verdicts for each in verdict.keep)}
     kept = sorted((each for each in found if each.id not in gone), key=lambda each: order.get(each.id, len(order)))
@@ -171,12 +177,36 @@ async def _carry_out(
     )
 
 
-async def _delete(pool: Pool, data_dir: Path, checkpoint: StoredCheckpoint) -> None:
+async def _removable(
+    pool: Pool, data_dir: Path, doomed: Sequence[StoredCheckpoint], going: AbstractSet[int] = frozenset()
+) -> list[StoredCheckpoint]:
+    """Look again at what is ``going`` or marked: leave out what is neither, or would take one with it that stays."""
+    if not doomed:
+        return []
+    async with connection(pool) as c:
+        found = await db.of_pipeline(c, doomed[0].pipeline, None)
+    going = going | {each.id for each in found if each.state == CheckpointState.DELETING}
+    staying = [Path(each.path) for each in found if each.id not in going]
+    return await asyncio.to_thread(_clear_of, data_dir, [each for each in doomed if each.id in going], staying)
+
+
+def _clear_of(data_dir: Path, doomed: Sequence[StoredCheckpoint], staying: Sequence[Path]) -> list[StoredCheckpoint]:
+    needed = ways_to(data_dir / FOLDER, staying)
+    return [each for each in doomed if _place(data_dir, each) not in needed]
+
+
+async def _delete(pool: Pool, data_dir: Path, checkpoint: StoredCheckpoint) -> bool:
+    """Remove one that is marked, unless it was reported anew; if that happens meanwhile, its files may be gone."""
     steps = _place(data_dir, checkpoint)
-    if steps is not None:
-        await asyncio.to_thread(remove, data_dir / FOLDER, steps, str(checkpoint.id))
-        async with connection(pool) as c:
-            await db.mark_deleted(c, [checkpoint.id])
+    if steps is None or not await _removable(pool, data_dir, [checkpoint]):
+        return False
+    await asyncio.to_thread(remove, data_dir / FOLDER, steps, str(checkpoint.id))
+    is_there = await asyncio.to_thread(os.path.lexists, data_dir.joinpath(FOLDER, *steps))
+    async with connection(pool) as c:
+        if not is_there:
+            await db.mark_lost(c, checkpoint.id)
+        await db.mark_deleted(c, [checkpoint.id])
+    return True
 
 
 def _place(data_dir: Path, checkpoint: StoredCheckpoint) -> tuple[str, ...] | None:

@@ -130,6 +130,8 @@ def spec_of(schedule: Schedule) -> ScheduleSpec:
 
 def _changed(before: ScheduleSpec, change: SchedulePatch) -> ScheduleSpec:
     named = msgspec.to_builtins(change)
+    if "template" in named:
+        named.setdefault("version", None)
     if "template" in named and "pipeline" not in named:
         named["pipeline"] = None
     elif "pipeline" in named and "template" not in named:

@@ -1,16 +1,13 @@
 """Selections: pipelines by filter in the order of their age, in short statements however long the history is."""
 
-from datetime import UTC, datetime
+from msgspec import UNSET
 
-from msgspec import UNSET, UnsetType
-
+from app.core.moments import require_calendar
 from app.db import selection as db
 from app.db.pool import Pool, connection
 from app.db.selection import Key
-from app.errors import InvalidRequest
 from schemas.bulk import PipelineFilter
 from schemas.pipeline import PipelineSummary
-from schemas.problem import Fault
 
 STEPS_MAX = 10_000
 """A statement looks at so many pipelines at most: some ten milliseconds."""
@@ -36,8 +33,8 @@ async def select(
         InvalidRequest: a time is beyond the calendar.
 
     """
-    _require_calendar(created_after=wanted.created_after, created_before=wanted.created_before)
-    _require_calendar(cursor=UNSET if behind is None else behind.created_at)
+    require_calendar(created_after=wanted.created_after, created_before=wanted.created_before)
+    require_calendar(cursor=UNSET if behind is None else behind.created_at)
     found: list[tuple[PipelineSummary, Key]] = []
     steps, looked_at = limit + 1, 0
     async with connection(pool) as c:
@@ -53,13 +50,3 @@ async def select(
             if behind is None or looked_at >= look_at_max:
                 return found, behind
             steps = min(GROWTH * steps, STEPS_MAX)
-
-
-def _require_calendar(**moments: datetime | UnsetType) -> None:
-    """Refuse a time that its time zone moves out of the years 1 to 9999."""
-    for name, moment in moments.items():
-        try:
-            _ = moment is UNSET or moment.astimezone(UTC)
-        except OverflowError:
-            detail = f"{name} is beyond the calendar"
-            raise InvalidRequest(detail, faults=(Fault("invalid_value", detail),)) from None

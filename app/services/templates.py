@@ -49,7 +49,7 @@ async def get(pool: Pool, name: str, version: int | None = None, *, project: str
         found = None
     if found is None:
         which = "" if version is None else f"version {version} of a "
-        guess = did_you_mean(name, list(BUILT_IN))
+        guess = None if name in BUILT_IN else did_you_mean(name, list(BUILT_IN))
         raise NotFound(f"There is no {which}template {quoted(name)}{guess or '.'}")
     return found
 

@@ -249,6 +249,9 @@ REFUSED = {
     "no time zone": ({"filter": {"created_after": "2030-01-31T12:00:00"}}, "invalid_value", "/filter/created_after"),
     "before the year 1": ({"filter": {"created_before": "0001-01-01T00:00:00+14:00"}}, "invalid_value", None),
     "a cursor of somebody else": ({"all": True, "cursor": "bm9uZQ"}, "cursor_invalid", None),
+    "a name that nobody has": ({"filter": {"name": "a\0"}}, "bad_character", "/filter/name"),
+    "a label that nobody has": ({"filter": {"labels": {"a": "\0"}}}, "bad_character", "/filter/labels/a"),
+    "a key that nobody has": ({"filter": {"labels": {"\0": "a"}}}, "bad_character", "/filter/labels"),
     "a status that does not fit": (
         {"filter": {"status": ["running", "completed"]}},
         "status_does_not_fit",

@@ -4,6 +4,7 @@ from urllib.parse import quote
 
 import pytest
 
+from app.core.cursor import write_cursor
 from app.core.diagnosis import Evidence, diagnose
 from tests.support.pipelines import fan, submit
 from tests.support.workers import a_worker
@@ -59,6 +60,30 @@ async def test_pages_follow_each_other(client, failed):
 async def test_what_makes_no_sense_is_refused(client, query):
     answer = await client.get(f"{BASE}?{query}")
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+
+
+BEYOND = "9999-12-31T23:59:59-14:00"
+FORGED = ([BEYOND], ["2030-01-31T12:00:00Z", 1, 1, 1, BEYOND, "a"])
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        f"seen_after={BEYOND}",
+        f"seen_before={BEYOND}",
+        "seen_before=0001-01-01T00:00:00%2B14:00",
+        *(f"cursor={write_cursor(each)}" for each in FORGED),
+    ],
+)
+async def test_a_time_beyond_the_calendar_is_refused(client, query):
+    answer = await client.get(f"{BASE}?{query}")
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "invalid_value")
+
+
+@pytest.mark.parametrize("query", ["seen_after=9999-12-31T23:59:59Z", "seen_before=0001-01-01T00:00:00Z"])
+async def test_the_ends_of_the_calendar_are_times_like_others(client, failed, query):
+    answer = await client.get(f"{BASE}?{query}")
+    assert (answer.status_code, answer.json()["items"]) == (200, [])
 
 
 async def test_a_diagnosis_is_shown_with_its_task(client, failed):

@@ -97,6 +97,19 @@ async def test_a_pipeline_and_a_template_take_each_others_place(client, post):
     assert (back["template"], back["version"], back["pipeline"]) == (None, None, SPEC["pipeline"])
 
 
+async def test_another_template_does_not_inherit_the_version_of_the_one_before(client, post):
+    for name, description in (("t", "one"), ("t", "two"), ("other", "")):
+        template = {"name": name, "description": description, "pipeline": SPEC["pipeline"]}
+        assert (await client.post("/api/v1/templates", json=template)).status_code == 201
+    await post(pipeline=None, template="t", version=2)
+    changed = await client.patch(f"{BASE}/nightly", json={"template": "other"})
+    assert changed.status_code == 200
+    assert (changed.json()["template"], changed.json()["version"]) == ("other", None)
+    await client.patch(f"{BASE}/nightly", json={"template": "t", "version": 1})
+    kept = (await client.patch(f"{BASE}/nightly", json={"overlap": "skip"})).json()
+    assert (kept["template"], kept["version"]) == ("t", 1)
+
+
 async def test_what_nothing_can_be_called_is_not_there(client):
     for name in ("%00", "%C3%A9", "a" * 300, "A", "a%20b"):
         for method, path in [

@@ -166,6 +166,7 @@ STATEMENTS: dict[str, Callable[[Present], Awaitable[object]]] = {
     "checkpoints.resume_point": lambda now: checkpoints.resume_point(now.pool, now.claim.stage, now.claim.lease_token),
     "checkpoints.mark_deleting": lambda now: db_checkpoints.mark_deleting(now.pool.c, [1]),
     "checkpoints.mark_deleted": lambda now: db_checkpoints.mark_deleted(now.pool.c, [1]),
+    "checkpoints.mark_lost": lambda now: db_checkpoints.mark_lost(now.pool.c, 1),
     "checkpoints.mark_kept": lambda now: db_checkpoints.mark_kept(now.pool.c, [1], "best"),
     "checkpoints.other_rules": lambda now: db_checkpoints.other_rules(now.pool.c, "best"),
     "checkpoints.to_judge": lambda now: db_checkpoints.to_judge(now.pool.c, "", datetime.now(UTC), 0, 50),

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from app.db import schedules as db
 from app.errors import Conflict, InvalidRequest, NotFound
@@ -300,6 +301,18 @@ async def test_a_schedule_that_cannot_be_read_does_not_stop_the_others(pool, sch
         await each.comes(seconds=0)
     await scheduler.run_once()
     assert (await one.states(), await other.states()) == ([], ["fired"])
+
+
+async def test_a_schedule_that_breaks_again_after_it_fired_is_complained_of_again(pool, schedule, scheduler):
+    one = await schedule()
+    complaints = []
+    for zone in ("Atlantis", "Atlantis", "UTC", "Atlantis"):
+        await pool.execute("UPDATE schedules SET timezone = $1", zone)
+        await one.comes(minutes=3 if zone == "UTC" else 0)
+        with capture_logs() as logs:
+            await scheduler.run_once()
+        complaints.append(sum(each["event"] == "schedule_broken" for each in logs))
+    assert complaints == [1, 0, 0, 1]
 
 
 async def test_a_paused_schedule_fires_nothing_and_a_resume_counts_from_now(pool, schedule, scheduler):

@@ -1,5 +1,6 @@
 """Why attempts failed: kept with their outcome, told in its event, counted by kind, seen again by newer rules."""
 
+import errno
 from datetime import timedelta
 
 import pytest
@@ -8,7 +9,7 @@ from app.artifacts import LOG, attempt_directory
 from app.core.diagnosis import RULE_VERSION, Evidence, diagnose
 from app.db import failures as db
 from app.errors import InvalidRequest
-from app.services import failures, pipelines, stages, tasks
+from app.services import diagnosis, failures, pipelines, stages, tasks
 from app.services.diagnosis import scan_failed_jobs
 from schemas.diagnosis import Category
 from schemas.states import Outcome
@@ -16,7 +17,7 @@ from tests.support.pipelines import PAIR, fan, submit
 from tests.support.workers import a_worker, ending
 
 ROWS = "SELECT position, attempt, category, rule_version FROM failures ORDER BY pipeline_id, position, attempt"
-
+OLDER = "UPDATE failures SET diagnosis = diagnosis || $1::jsonb"
 OUTDATED = '{"category": "old", "rule_version": 0, "facts": {"oom_kills": 1}}'
 
 
@@ -159,10 +160,31 @@ async def test_a_scan_takes_older_rules_for_outdated_and_keeps_the_facts(pool, t
     error = {"code": "killed_by_signal", "message": "", "signal": 9}
     for name in fan(3):
         await worker.fail(pipeline, name, error=error, diagnosis=diagnose(Evidence.of(error)))
-    await pool.execute("UPDATE failures SET diagnosis = diagnosis || $1::jsonb", OUTDATED)
+    await pool.execute(OLDER, OUTDATED)
     assert await scan_failed_jobs(pool, tmp_path, limit=2) == 2
     assert await scan_failed_jobs(pool, tmp_path, limit=2) == 1
     assert {row["category"] for row in await pool.fetch(ROWS)} == {"host_oom_kill"}
+
+
+async def test_a_failure_that_cannot_be_read_again_is_unknown_and_holds_up_no_other(pool, tmp_path, monkeypatch):
+    pipeline, worker = await submit(pool, fan(3)), await a_worker(pool)
+    error = {"code": "x", "message": "MemoryError"}
+    for name in fan(3):
+        await worker.fail(pipeline, name, error=error, diagnosis=diagnose(Evidence.of(error)))
+    await pool.execute(OLDER, '{"rule_version": 0}')
+    await pool.execute(f"{OLDER} WHERE position = 0", '{"facts": {"oom_kills": "many"}}')
+    open_log = diagnosis.open_log
+
+    def on_a_broken_disk(data_dir, pipeline, stage, attempt):
+        if stage == "s1":
+            raise OSError(errno.EIO, "Input/output error")
+        return open_log(data_dir, pipeline, stage, attempt)
+
+    monkeypatch.setattr(diagnosis, "open_log", on_a_broken_disk)
+    assert await scan_failed_jobs(pool, tmp_path) == 3
+    rows = [(row["category"], row["rule_version"]) for row in await pool.fetch(ROWS)]
+    assert rows == [(name, RULE_VERSION) for name in ("unknown", "unknown", "host_oom_soft")]
+    assert await scan_failed_jobs(pool, tmp_path) == 0
 
 
 async def test_a_stage_that_has_gone_on_does_not_show_what_a_scan_says_of_an_earlier_attempt(pool, tmp_path):

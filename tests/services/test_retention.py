@@ -137,6 +137,23 @@ async def test_what_lies_outside_the_run_is_never_deleted(training, tmp_path, el
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize("kept", ["run/best", "run", "/run", "link", "run/../run/best"])
+async def test_what_is_kept_survives_when_it_lies_in_a_doomed_one_or_is_the_same_under_another_name(training, kept):
+    run = training.directory / "run"
+    await training.save(1, loss=0.9, path=run)
+    await training.save(2, loss=0.1, path=run / "best")
+    (training.directory / "link").symlink_to(run)
+    await training.pool.execute("UPDATE checkpoints SET path = $1 WHERE step = 2", f"{training.directory}/{kept}/")
+    for step in (3, 4, 5):
+        await training.save(step, loss=0.5)
+    cleaned = await training.clean()
+    assert [Path(path).name for path in cleaned.deleted] == ["step-3"]
+    assert training.on_disk() == ["link", "run", "step-4", "step-5"]
+    assert (run / "best" / "weights").exists()
+    assert (run / "weights").exists()
+    assert await training.states() == {1: "complete", 2: "complete", 3: "deleted", 4: "complete", 5: "complete"}
+
+
 async def test_a_link_put_in_the_way_after_the_judgement_is_not_followed(training, tmp_path, monkeypatch):
     for step in (1, 2, 3, 4):
         await training.save(step, loss=step)
@@ -153,6 +170,63 @@ async def test_a_link_put_in_the_way_after_the_judgement_is_not_followed(trainin
     await training.clean()
     assert (tmp_path / "models" / "step-2" / "weights").read_text() == "precious"
     assert (await training.states())[2] == "deleting"
+
+
+def before(monkeypatch, action):
+    """Let something happen right before the first files are removed."""
+    remove, once = retention.remove, iter([action])
+    loop = asyncio.get_running_loop()
+
+    def remove_later(root, steps, mark):
+        for act in once:
+            asyncio.run_coroutine_threadsafe(act(), loop).result()
+        remove(root, steps, mark)
+
+    monkeypatch.setattr(retention, "remove", remove_later)
+
+
+async def test_one_that_is_written_anew_or_needed_anew_before_its_turn_is_left_alone(training, monkeypatch):
+    for step in (1, 2, 3, 4, 5, 6):
+        await training.save(step, loss=step)
+    inside = training.directory / "step-4" / "best"
+
+    async def save_anew():
+        await training.save(9, loss=0.1, path=training.directory / "step-3")
+        await training.save(10, loss=0.2, path=inside)
+
+    before(monkeypatch, save_anew)
+    cleaned = await training.clean()
+    assert [Path(path).name for path in cleaned.deleted] == ["step-2"]
+    assert training.on_disk() == ["step-1", "step-3", "step-4", "step-5", "step-6"]
+    assert inside.exists()
+    states = await training.states()
+    assert (states[9], states[10], states[2]) == ("complete", "complete", "deleted")
+
+
+async def test_one_that_is_reported_anew_while_its_files_are_removed_is_complete_no_more(training, monkeypatch):
+    for step in (1, 2, 3, 4):
+        await training.save(step, loss=step)
+    before(monkeypatch, lambda: training.save(9, loss=0.1, path=training.directory / "step-2"))
+    await training.clean()
+    assert training.on_disk() == ["step-1", "step-3", "step-4"]
+    assert (await training.states())[9] == "invalid"
+    (lost,) = (await checkpoints.list_page(training.pool, states=["invalid"], pipeline=training.pipeline.uuid)).items
+    assert lost.reason == "a clean-up removed its files while it was written anew"
+
+
+async def test_one_that_is_written_whole_right_after_the_removal_lives(training, monkeypatch):
+    for step in (1, 2, 3, 4):
+        await training.save(step, loss=step)
+    lexists = os.path.lexists
+    loop = asyncio.get_running_loop()
+
+    def save_and_look(path):
+        asyncio.run_coroutine_threadsafe(training.save(9, path=path), loop).result()
+        return lexists(path)
+
+    monkeypatch.setattr(os.path, "lexists", save_and_look)
+    await training.clean()
+    assert (await training.states())[9] == "complete"
 
 
 async def test_two_clean_ups_at_once_do_not_disturb_each_other(training):

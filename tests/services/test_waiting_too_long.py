@@ -2,7 +2,9 @@
 
 import pytest
 
+from app.core.diagnosis import Evidence, diagnose
 from app.services import pipelines, stages
+from app.services.diagnosis import scan_failed_jobs
 from tests.support import invariants
 from tests.support.pipelines import CHAIN, submit
 from tests.support.workers import a_worker, ending
@@ -50,6 +52,21 @@ async def test_a_stage_that_would_be_retried_after_its_total_timeout_fails_at_th
     await pool.execute(LATER)
     await pipeline.release()
     assert await pipeline.statuses() == {"a": "failed"}
+
+
+@pytest.mark.parametrize("limit", ["queue_timeout_s", "total_timeout_s"])
+async def test_one_that_is_given_up_while_it_waits_is_not_explained_by_an_attempt_before(pool, tmp_path, limit):
+    pipeline, worker = await submit(pool, max_retries=9, **{limit: 60}), await a_worker(pool)
+    error = {"code": "task_error", "message": "MemoryError"}
+    await worker.fail(pipeline, "a", retry_delay_s=0, error=error, diagnosis=diagnose(Evidence.of(error)))
+    await pipeline.release()
+    await pool.execute(LATER)
+    await pipeline.release()
+    assert (await pipeline.told("stage.failed"))["error"]["code"] == limit.removesuffix("_s")
+    assert (await pipeline.stage())["diagnosis"] is None
+    await pool.execute("""UPDATE failures SET diagnosis = diagnosis || '{"rule_version": 0}'""")
+    assert await scan_failed_jobs(pool, tmp_path) == 1
+    assert (await pipeline.stage())["diagnosis"] is None
 
 
 async def test_an_attempt_may_run_for_what_is_left_of_the_total_timeout(pool):

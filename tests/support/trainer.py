@@ -1,6 +1,6 @@
 """Trains in a Hugging Face Trainer's way: reports by HTTP what its KubeflowCallback does, byte for byte, and no more.
 
-Nothing here knows of Headway. The real thing is in ``tests/workers/test_hugging_face.py``.
+Nothing here knows of Headway. The real thing is in ``tests/fundamentals/test_hugging_face.py``.
 """
 
 import json

@@ -2,12 +2,15 @@
 
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
+from app.services import retention
+from schemas import limits
 from schemas.training import CleanupParams
 from tests.support.pipelines import CHAIN, submit
 from workers.tasks import NotRetryable
-from workers.tasks.cleanup_checkpoints import NAMES_SHOWN_MAX, require_stage, run
+from workers.tasks.cleanup_checkpoints import NAMES_SHOWN_MAX, PATHS_TOLD_MAX, require_stage, run
 
 
 @pytest.fixture
@@ -30,3 +33,16 @@ def test_not_all_of_very_many_stages_are_named():
     with pytest.raises(NotRetryable) as refused:
         require_stage("x", [f"s{i}" for i in range(1_000)])
     assert str(refused.value).count(",") == NAMES_SHOWN_MAX
+
+
+async def test_of_thousands_that_are_gone_it_tells_as_many_as_a_result_has_room_for(context, monkeypatch):
+    paths = [f"/data/{'long' * 20}/step-{number}" for number in range(3_000)]
+
+    async def clean(*_, **__):
+        return retention.Cleaned(kept=paths, deleted=paths, freed_bytes=7, undecided=False)
+
+    monkeypatch.setattr(retention, "clean", clean)
+    result = await run(context, CleanupParams())
+    assert (result.kept_count, result.deleted_count) == (3_000, 3_000)
+    assert result.kept == result.deleted == paths[:PATHS_TOLD_MAX]
+    assert len(msgspec.json.encode(result)) < limits.RESULT_BYTES_MAX

@@ -153,7 +153,7 @@ async def test_a_checkpoint_that_cannot_be_stored_does_not_stand_in_the_way_of_t
         stored.extend(msgspec.json.decode(msgspec.json.encode(list(reports))))
 
     monkeypatch.setattr(report.checkpoints, "record", record)
-    reporter.take({"type": "checkpoint", "path": "\ud800", "step": 1})
+    reporter.take({"type": "checkpoint", "path": "/\ud800", "step": 1})
     reporter.take({"type": "checkpoint", "path": "/x/step-2", "step": 2})
     await reporter.close()
     assert [each["path"] for each in stored] == ["/x/step-2"]

@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from app.artifacts import attempt_directory
+from app.errors import Unavailable
 from app.services import checkpoints
 from schemas.states import Outcome
 from tests.support.pipelines import submit
@@ -95,7 +96,7 @@ async def test_an_attempt_that_has_lost_its_stage_condemns_nothing(attempts):
     assert {state for state, _ in (await states(room, claim)).values()} == {"complete"}
 
 
-@pytest.mark.parametrize("path", ["s3://bucket/step-9", "checkpoints/step-9", "/nowhere/step-9", "/dev/zero"])
+@pytest.mark.parametrize("path", ["s3://bucket/step-9", "/nowhere/step-9", "/dev/zero"])
 async def test_what_lies_elsewhere_is_the_programs_own_business(attempts, path):
     room, _, second = attempts
     claim = await second()
@@ -103,6 +104,32 @@ async def test_what_lies_elsewhere_is_the_programs_own_business(attempts, path):
     reporter.take({"type": "checkpoint", "path": path, "step": 9, "bytes": 5})
     await reporter.close()
     assert await resume_point(room, claim) == path
+
+
+async def test_one_place_is_one_checkpoint_however_it_is_spelled(attempts):
+    room, directory, second = attempts
+    claim = await second()
+    reporter = Reporter(room, Attempt(claim), Live())
+    for step, path in enumerate([f"/{directory}//step-9/", f"{directory}/x/../step-9", "step-9"], 7):
+        reporter.take({"type": "checkpoint", "path": path, "step": step})
+        reporter.cwd = directory
+    reporter.take({"type": "checkpoint", "path": "s3://bucket//step-1", "step": 1})
+    await reporter.close()
+    found = (await checkpoints.list_page(room.pool, task_id=claim.stage)).items
+    assert [(each.step, each.path) for each in found if each.attempt == 2] == [
+        (1, "s3://bucket//step-1"),
+        (9, str(directory / "step-9")),
+    ]
+
+
+async def test_a_relative_path_begins_in_the_directory_of_its_attempt(attempts):
+    room, directory, second = attempts
+    claim = await second()
+    reporter = Reporter(room, Attempt(claim), Live())
+    reporter.take({"type": "checkpoint", "path": "checkpoints/step-9", "step": 9})
+    await reporter.close()
+    found = (await checkpoints.list_page(room.pool, task_id=claim.stage)).items
+    assert found[0].path == str(directory.parent / "2" / "checkpoints" / "step-9")
 
 
 async def test_a_program_announces_finishes_and_condemns_its_checkpoints(attempts):
@@ -155,12 +182,56 @@ def test_a_directory_is_what_its_manifest_says(saved):
         assert fault_of(saved, 0) == "its manifest.json is torn"
 
 
-def test_a_disk_that_cannot_be_read_is_a_fault_and_not_the_end_of_the_stage(saved, monkeypatch):
-    def broken(*_):
-        raise OSError(errno.EIO, "Input/output error")
+def broken(*_, **__):
+    raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(os, "pread", broken)
-    assert fault_of(saved, 0) == "it cannot be read: Input/output error"
+
+@pytest.mark.parametrize("call", ["pread", "open", "stat", "scandir"])
+def test_a_disk_that_cannot_be_read_proves_nothing(saved, monkeypatch, call):
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, broken)
+        with pytest.raises(OSError, match="Input/output error"):
+            fault_of(saved, 0)
+
+
+def broken_below(directory, call):
+    real = getattr(os, call)
+    return lambda path, *args, **kwargs: (broken if str(path).startswith(str(directory)) else real)(
+        path, *args, **kwargs
+    )
+
+
+@pytest.mark.parametrize("call", ["open", "scandir"])
+async def test_what_cannot_be_read_now_is_passed_over_by_this_attempt_and_stays_complete(attempts, monkeypatch, call):
+    room, directory, second = attempts
+    claim = await second()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, broken_below(directory / "step-3", call))
+        assert await resume_point(room, claim) == str(directory / "step-2")
+    assert {state for state, _ in (await states(room, claim)).values()} == {"complete"}
+    assert await resume_point(room, claim) == str(directory / "step-3")
+
+
+async def test_artifacts_that_are_away_are_waited_for(attempts):
+    room, directory, second = attempts
+    claim = await second()
+    root = room.settings.data_dir / "artifacts"
+    root.rename(root.with_name("away"))
+    with pytest.raises(Unavailable, match="are away"):
+        await resume_point(room, claim)
+    root.with_name("away").rename(root)
+    assert await resume_point(room, claim) == str(directory / "step-3")
+
+
+async def test_a_checkpoint_whose_disk_is_away_when_it_is_reported_is_not_condemned_for_its_size(attempts, monkeypatch):
+    room, directory, second = attempts
+    claim = await second()
+    reporter = Reporter(room, Attempt(claim), Live())
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", broken_below(directory, "stat"))
+        reporter.take({"type": "checkpoint", "path": str(directory / "step-3"), "step": 3, "bytes": 10**9})
+        await reporter.close()
+    assert await resume_point(room, claim) == str(directory / "step-3")
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,13 @@ A directory may say itself what is in it, by a ``manifest.json`` with the size a
 
 import hashlib
 import os
+import stat
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
-from app.artifacts import open_regular
+from app.artifacts import ABSENT, open_regular
 
 MANIFEST = "manifest.json"
 MANIFEST_BYTES_MAX = 16 * 1024 * 1024
@@ -30,40 +31,56 @@ class _Manifest(Struct):
 
 
 def fault_of(path: Path, bytes_min: int) -> str | None:
-    """Say what is wrong with a checkpoint, None if nothing is; reads it whole if it has a manifest."""
+    """Say what is proved to be wrong with a checkpoint, None if nothing is; reads it whole if it has a manifest.
+
+    Raises:
+        OSError: it cannot be read, which proves nothing.
+
+    """
     size = size_of(path)
     if size is None:
         return "it is no longer there"
-    try:
-        if path.is_dir() and (fault := _fault_by_manifest(path)):
-            return fault
-    except OSError as error:
-        return f"it cannot be read: {error.strerror}"
+    if stat.S_ISDIR(path.stat().st_mode) and (fault := _fault_by_manifest(path)):
+        return fault
     if size < bytes_min:
         return f"it has {size:,} bytes, and had {bytes_min:,} when it was reported"
     return None
 
 
 def size_of(path: Path) -> int | None:
-    """The bytes of a file, or of all files in a directory; None if there is no such thing."""
+    """The bytes of a file, or of all files in a directory; None if there is no such thing.
+
+    Raises:
+        OSError: it cannot be read, which proves nothing.
+
+    """
     try:
-        if not path.is_dir():
-            return path.stat().st_size
-    except (OSError, ValueError):
+        found = path.stat()
+    except ValueError:
         return None
+    except OSError as error:
+        _require_absence(error)
+        return None
+    if not stat.S_ISDIR(found.st_mode):
+        return found.st_size
     total = files = 0
-    for directory, _, names in os.walk(path):
+    for directory, _, names in os.walk(path, onerror=_require_absence):
         for name in names:
             files += 1
             if files > FILES_MAX:
                 return total
-            with open_regular(Path(directory, name)) as file:
+            with open_regular(Path(directory, name), strict=True) as file:
                 total += os.fstat(file).st_size if file is not None else 0
     return total
 
 
+def _require_absence(error: OSError) -> None:
+    if error.errno not in ABSENT:
+        raise error
+
+
 def _fault_by_manifest(directory: Path) -> str | None:
-    with open_regular(directory / MANIFEST) as file:
+    with open_regular(directory / MANIFEST, strict=True) as file:
         if file is None:
             return None
         text = os.pread(file, MANIFEST_BYTES_MAX, 0)
@@ -83,7 +100,7 @@ def _fault_by_manifest(directory: Path) -> str | None:
 def _fault_of_file(directory: Path, name: str, expected: _File) -> str | None:
     if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
         return f"its {MANIFEST} names a file outside"
-    with open_regular(directory / name) as file:
+    with open_regular(directory / name, strict=True) as file:
         if file is None:
             return f"its file {name} is missing"
         size = os.fstat(file).st_size

@@ -11,6 +11,8 @@ from workers.inline import InlineContext
 from workers.tasks import NotRetryable, Task
 
 NAMES_SHOWN_MAX = 20
+PATHS_TOLD_MAX = 100
+"""A long training has thousands, and a result only so much room."""
 
 
 async def run(context: InlineContext, params: CleanupParams) -> CleanupResult:
@@ -29,7 +31,13 @@ async def run(context: InlineContext, params: CleanupParams) -> CleanupResult:
     )
     if cleaned.undecided:
         raise ValueError(f"no checkpoint reports the metric {params.metric}, so none can be called the best")
-    return CleanupResult(kept=cleaned.kept, deleted=cleaned.deleted, freed_bytes=cleaned.freed_bytes)
+    return CleanupResult(
+        kept=cleaned.kept[:PATHS_TOLD_MAX],
+        kept_count=len(cleaned.kept),
+        deleted=cleaned.deleted[:PATHS_TOLD_MAX],
+        deleted_count=len(cleaned.deleted),
+        freed_bytes=cleaned.freed_bytes,
+    )
 
 
 def require_stage(name: str, known: Sequence[str]) -> None:

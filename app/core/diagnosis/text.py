@@ -2,6 +2,8 @@
 
 import re
 
+from app.core.diagnosis.masks import masked
+
 LOG_BYTES = 200 * 1024
 """So much of the end of a log is looked at."""
 LINE_CHARS = 300
@@ -26,20 +28,6 @@ ADVICE = re.compile(
     re.IGNORECASE,
 )
 """In a line about what could be, or what the program made of something."""
-_MASKS = (
-    (re.compile(r"(?<=://)[^\s/@:]{1,200}:[^\s/@]{1,200}(?=@)"), "***"),
-    (
-        re.compile(
-            r"((?:pass(?:word|wd)?|secret|token|api[_-]?key|access[_-]?key|credentials?|authorization)['\"]?\s{0,3}[=:]\s{0,3}"
-            r"(?:(?:bearer|basic) )?['\"]?)[^\s'\",;&]{1,500}",
-            re.IGNORECASE,
-        ),
-        r"\1***",
-    ),
-    (re.compile(r"\b((?:bearer|basic) )[\w.~+/=-]{8,}", re.IGNORECASE), r"\1***"),
-    (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}|\b(?:hf|sk|pk|ghp|gho|github_pat|xox[abp])[_-][\w-]{10,}"), "***"),
-    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), "***"),
-)
 
 
 def readable(log: str) -> str:
@@ -66,7 +54,5 @@ def line_at(text: str, at: int) -> tuple[int, str]:
 
 def shown(line: str) -> str:
     """Make a line fit to be kept and shown: no control characters, no secrets, not long."""
-    text = " ".join(_CONTROLS.sub("", _ANSI.sub("", line[: 4 * LINE_CHARS])).split())
-    for pattern, mask in _MASKS:
-        text = pattern.sub(mask, text)
+    text = masked(" ".join(_CONTROLS.sub("", _ANSI.sub("", line[: 4 * LINE_CHARS])).split()))
     return text if len(text) <= LINE_CHARS else text[: LINE_CHARS - 1] + "…"

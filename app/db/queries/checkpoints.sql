@@ -18,9 +18,10 @@ UPDATE checkpoints AS c SET state = 'invalid', reason = $4 FROM stages AS s
    AND c.state || '' IN ('writing', 'complete')
 
 -- name: resume_point
--- Where a running attempt takes up the work: the newest complete checkpoint of its stage.
+-- Where a running attempt takes up the work: the newest complete checkpoint of its stage that it has not passed over.
 SELECT c.path, c.bytes FROM stages AS s JOIN checkpoints AS c ON c.pipeline_id = s.pipeline_id AND c.position = s.position
  WHERE s.uuid = $1 AND s.status || '' = 'running' AND s.lease_token = $2 AND c.state || '' = 'complete'
+   AND c.path <> ALL ($3::text[])
  ORDER BY c.step DESC, c.id DESC LIMIT 1
 
 -- name: item
@@ -56,6 +57,11 @@ RETURNING c.id
 -- name: mark_deleted
 -- Their files are gone. One that was reported anew meanwhile lives.
 UPDATE checkpoints SET state = 'deleted' WHERE id = ANY ($1) AND state = 'deleting'
+
+-- name: mark_lost
+-- It was reported anew while its files were removed, and they are gone.
+UPDATE checkpoints SET state = 'invalid', reason = 'a clean-up removed its files while it was written anew'
+ WHERE id = $1 AND state = 'complete'
 
 -- name: mark_kept
 -- A rule has judged them, and leaves them alone.

@@ -7,7 +7,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[3]
 PROTOCOL = "migrations/0001_initial.sql"
 COMPLETION = "migrations/0007_failures.sql"
-"""Where the newest text of ``complete_stages`` is."""
+"""Where the newest texts of ``complete_stages`` and ``expire_stages`` are."""
 
 
 class Mutant(NamedTuple):

@@ -38,7 +38,7 @@ def test_a_training_killed_at_twenty_random_points_ends_with_the_same_weights_bi
             time.sleep(chance.random() * 0.03)
             attempt.process.send_signal(signal.SIGKILL)
         exit_code = attempt.wait()
-        if resume_from and "resumed from" in attempt.log:
+        if resume_from and {"type": "phase", "name": "train"} in attempt.of_type("phase"):
             assert f"resumed from {resume_from}" in attempt.log
             began_at.append(load(resume_from).manifest.step)
         if exit_code == 0 and kills == KILLS:
