@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from app.core.diagnosis.evidence import Evidence
 from app.core.diagnosis.exceptions import Raised
+from app.core.diagnosis.finding import Finding
 from app.core.diagnosis.verdict import NOT_FOUND_CODES, Verdict
 from schemas.diagnosis import Category, Outlook
 
@@ -11,7 +12,20 @@ _SETTINGS = ("cfg", "conf", "param", "args", "setting", "option", "environ", "hp
 
 
 def with_circumstances(verdict: Verdict, evidence: Evidence) -> Verdict:
-    """A verdict with the remedy and the outlook that it has here."""
+    """A verdict with the remedy and the outlook that it has here; of what need not have been the end that is open."""
+    here = _here(verdict, evidence)
+    finding = here.finding
+    is_open = finding is not None and here.outlook is not Outlook.SAME and not _is_end(finding, evidence)
+    return replace(here, outlook=Outlook.UNKNOWN) if is_open else here
+
+
+def _is_end(finding: Finding, evidence: Evidence) -> bool:
+    """Whether the attempt ended by it: a shell that misses a program at its end has an exit code for that."""
+    is_missed = finding.is_complaint and finding.category is Category.COMMAND_NOT_FOUND
+    return finding.is_sure and (not is_missed or evidence.exit_code in NOT_FOUND_CODES)
+
+
+def _here(verdict: Verdict, evidence: Evidence) -> Verdict:
     finding = verdict.finding
     if verdict.category is Category.SIGKILL_UNCONFIRMED and evidence.facts.oom_kills:
         return Verdict(Category.HOST_OOM_KILL, finding)

@@ -3,14 +3,15 @@
 from app.core.diagnosis.categories import MEANINGS
 from app.core.diagnosis.circumstances import with_circumstances
 from app.core.diagnosis.evidence import Evidence
-from app.core.diagnosis.findings import Finding, Findings
+from app.core.diagnosis.finding import Finding
+from app.core.diagnosis.findings import Findings
 from app.core.diagnosis.fingerprint import fingerprint
 from app.core.diagnosis.reading import of_log
 from app.core.diagnosis.text import LOG_BYTES, shown
 from app.core.diagnosis.verdict import verdict
 from schemas.diagnosis import Diagnosis, Outlook
 
-RULE_VERSION = 1
+RULE_VERSION = 2
 """Raised with every change of the rules: what was diagnosed by older ones is then diagnosed again."""
 CASCADES_MAX = 5
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from app.core.diagnosis.text import split_rank
 
+HEAD = "Traceback (most recent call last)"
 KEPT_MAX = 100
 FRAMES_MAX = 250
 BACK_LINES_MAX = 120
@@ -16,6 +17,8 @@ _RAISED = re.compile(
     r"(?P<type>(?:[A-Za-z_]\w{0,60}\.){0,8}(?P<name>_?[A-Z]\w{0,60})|(?:[a-z_]\w{0,60}\.){1,8}(?P<small>[a-z_]\w{0,60}))"
     r"(?P<rest>: [^\n]*|:?[ \t]*)$",
 )
+_RECORD = re.compile(r"\b(?:DEBUG|INFO|WARN(?:ING)?|ERROR|CRITICAL|FATAL)\b|\[(?:error|exception|critical)\b|^E\d{4} ")
+"""In the line that a logger prints above a traceback."""
 _FOOT_OF_A_BOX = "\u2570\u2500"
 """How a traceback ends that ``rich`` has drawn."""
 _RAISE = re.compile(r"(?:^|: )raise\b")
@@ -54,6 +57,8 @@ class Raised:
     """Whether it was raised by a ``raise``, and not by what Python does."""
     link: Link | None = None
     """What it has to do with the exception before it in its stream."""
+    logged: bool = False
+    """Whether a logger printed it: then the program had caught it."""
 
     @property
     def line(self) -> str:
@@ -110,7 +115,9 @@ def _end_of_traceback(text: str, begin: int, stream: str) -> tuple[Raised | None
         if what := _raised_in(line):
             before = _before(text, begin, stream)
             more = what + _more(text, stop, stream)
-            return Raised(begin, end, stream, more, *_deepest(before.lines), link=before.link), end
+            return Raised(
+                begin, end, stream, more, *_deepest(before.lines), link=before.link, logged=before.logged
+            ), end
     return None, end
 
 
@@ -136,6 +143,7 @@ class _Frames:
 
     lines: list[str]
     link: Link | None = None
+    logged: bool = False
 
 
 def _before(text: str, start: int, stream: str) -> _Frames:
@@ -151,8 +159,9 @@ def _before(text: str, start: int, stream: str) -> _Frames:
         if in_head:
             if line.strip():
                 frames.link = next((link for link in Link if line.startswith(link)), None)
+                frames.logged = bool(_RECORD.search(line[:120]))
                 break
-        elif "Traceback (most recent call last)" in line:
+        elif HEAD in line:
             in_head = True
         elif line.startswith(("  ", "\t", *_BOX)) or not line.strip():
             frames.lines.append(line)

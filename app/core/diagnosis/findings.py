@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from app.core.diagnosis.exceptions import Link, Raised
-from app.core.diagnosis.rule import Rule
+from app.core.diagnosis.exceptions import Link
+from app.core.diagnosis.finding import Finding
+from app.core.diagnosis.last_output import is_usage, last_words, others_after, usage
 from app.core.diagnosis.text import line_at, split_rank
 from schemas.diagnosis import Category
 
@@ -18,32 +19,6 @@ _STREAMS_LOOKED_AT = 500
 _PROGRESS = re.compile(
     r"(?:\b(?:step|iter|iteration|epoch|batch)\b[ =:#]{0,3}\d|\d ?(?:it/s|s/it)\b|\d%\|)", re.IGNORECASE
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A line that a rule knows, or an exception that none knows, which is the user's own."""
-
-    at: int
-    end: int
-    stream: str
-    line: str
-    category: Category
-    rule: Rule | None = None
-    groups: tuple[tuple[str, str], ...] = ()
-    exception: Raised | None = None
-    is_sure: bool = True
-    """Whether it ended its program, as far as can be seen."""
-
-    @property
-    def is_cascade(self) -> bool:
-        """Whether it only follows from something else."""
-        return self.rule is not None and self.rule.cascade
-
-    @property
-    def is_generic(self) -> bool:
-        """Whether no rule knows it."""
-        return self.rule is None
 
 
 @dataclass(frozen=True)
@@ -66,8 +41,7 @@ class Findings:
         An exception that no rule knows gives way to a line of bad news before it, and any exception to what is done to
         a program from outside.
         """
-        ends = [end for end in (self._end_of(stream) for stream in self._streams) if end]
-        end = min(ends, key=lambda each: each.at, default=None)
+        end = self._first_end
         if end is None and not self.news and len(self.cascades) > 1:
             # Several processes died of something, and what one of them printed last may have been said long before its
             # exception: output waits in buffers.
@@ -75,14 +49,32 @@ class Findings:
         before = [each for each in self.news if end is None or each.at < end.at]
         return next((each for each in before if end is None or end.is_generic or each.category in DECISIVE), end)
 
+    @cached_property
+    def _first_end(self) -> Finding | None:
+        ends = [end for end in (self._end_of(stream) for stream in self._streams) if end]
+        first = min(ends, key=lambda each: each.at, default=None)
+        return self._seen_to_end(first) if first else None
+
     def _last_end_of_any(self) -> Finding | None:
         ends = [end for end in (self._end_of(stream, sure=False) for stream in self._streams) if end]
         return replace(max(ends, key=lambda each: each.at), is_sure=False) if ends else None
 
     @cached_property
     def news(self) -> list[Finding]:
-        """The lines that are bad news where they stand, and that the program did not get over."""
-        return [each for each in self.lines if not each.is_cascade and not self._got_over(each)]
+        """The lines that are bad news where they stand, and that the program did not get over.
+
+        A complaint is none where an exception came after it: that is the last word.
+        """
+        last = self._first_end.at if self._first_end else -1
+        news = [each for each in self.lines if not each.is_cascade and not self._got_over(each)]
+        news = [each for each in news if not each.is_complaint or each.at > last]
+        seen = [self._seen_to_end(each) if each.is_complaint else each for each in news]
+        return [each for each in seen if each.is_sure or not is_usage(each.line)]
+
+    @property
+    def usage(self) -> str | None:
+        """The last line of a program that ended by explaining how it is called."""
+        return usage(self._all, self.text)
 
     def later_than(self, at: int) -> list[Finding]:
         """What was printed after this place."""
@@ -110,8 +102,19 @@ class Findings:
         return next((cause for cause in causes if cause), None)
 
     def _got_over(self, finding: Finding) -> bool:
-        """Whether the same stream went on to make progress."""
-        return self._last_progress.get(finding.stream, -1) >= finding.end
+        """Whether the same stream went on to make progress, or after what it only logged had another last word."""
+        is_logged = finding.exception is not None and finding.exception.logged
+        last_word = self._last_words.get(finding.stream, -1) if is_logged else -1
+        return max(last_word, self._last_progress.get(finding.stream, -1)) >= finding.end
+
+    def _seen_to_end(self, finding: Finding) -> Finding:
+        """The finding, sure only where nothing of another kind was printed after it."""
+        is_last = next(others_after(finding, self._all, self.text), None) is None
+        return finding if is_last else replace(finding, is_sure=False)
+
+    @cached_property
+    def _last_words(self) -> dict[str, int]:
+        return last_words(self._all, self.text)
 
     @cached_property
     def _last_progress(self) -> dict[str, int]:

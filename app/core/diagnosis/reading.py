@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 
 from app.core.diagnosis import rules
 from app.core.diagnosis.exceptions import Raised, raised, said
-from app.core.diagnosis.findings import Finding, Findings
+from app.core.diagnosis.finding import Finding
+from app.core.diagnosis.findings import Findings
 from app.core.diagnosis.rule import Reach, Rule
-from app.core.diagnosis.text import line_at, readable, split_rank
+from app.core.diagnosis.text import ADVICE, QUIET, line_at, readable, split_rank
 from schemas.diagnosis import Category
 
 EVERYWHERE = tuple(each for each in rules.ALL if each.reach is Reach.ANYWHERE)
@@ -15,13 +16,6 @@ EVERYWHERE_WORDS = tuple(dict.fromkeys(word for each in EVERYWHERE for word in e
 AT_THE_END = tuple(each for each in rules.ALL if each.reach is not Reach.EXCEPTION)
 LAST_LINES = 12
 _PLACES_MAX = 20
-_QUIET = re.compile(r"\b(?:WARN(?:ING)?|INFO|DEBUG|TRACE|NOTICE|HINT|NOTE|\w*Warning)\b|^\s*[WI]\d{4} ")
-_ADVICE = re.compile(
-    r"\b(?:consider|try(?:ing)?|hint|tip|might|may (?:be|help|want)|could be|can be caused|please|make sure|if you|e\.g"
-    r"|for example|did you|see also|for more|to (?:avoid|fix|debug)|in case|retry(?:ing)?|ignor(?:ed|ing)|recovered"
-    r"|caught|skipping|falling back)\b",
-    re.IGNORECASE,
-)
 
 
 def of_log(log: str) -> Findings:
@@ -81,7 +75,7 @@ def _of_line(begin: int, line: str, among: Sequence[Rule]) -> Iterator[Finding]:
     if found is None or said_there.startswith(("  ", "\t", "\u2502")):  # a line of source code, as in tracebacks
         return
     before = said_there[: found[1].start() + 1]
-    if not (_QUIET.search(before[:120]) or _ADVICE.search(before)):
+    if not (QUIET.search(before[:120]) or ADVICE.search(before)):
         yield _finding((begin, begin + len(line), stream, said_there), *found)
 
 

@@ -19,6 +19,15 @@ _RANK = re.compile(
     r"|(?P<srun>\d{1,5}): ?(?=[A-Z ]))",
     re.IGNORECASE,
 )
+QUIET = re.compile(r"\b(?:WARN(?:ING)?|INFO|DEBUG|TRACE|NOTICE|HINT|NOTE|\w*Warning)\b|^\s*[WI]\d{4} ")
+"""In a line that no verdict rests on: it says itself that it is not bad news."""
+ADVICE = re.compile(
+    r"\b(?:consider|try(?:ing)?|hint|tip|might|may (?:be|help|want)|could be|can be caused|please|make sure|if you|e\.g"
+    r"|for example|did you|see also|for more|to (?:avoid|fix|debug|enable)|in case|retry(?:ing)?|ignor(?:ed|ing)"
+    r"|recovered|caught|skipping|falling back)\b",
+    re.IGNORECASE,
+)
+"""In a line about what could be, or what the program made of something."""
 
 
 def readable(log: str) -> str:

@@ -3,10 +3,11 @@
 import math
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.core.diagnosis.evidence import Evidence
-from app.core.diagnosis.findings import DECISIVE, Finding, Findings
+from app.core.diagnosis.finding import Finding
+from app.core.diagnosis.findings import DECISIVE, Findings
 from app.core.diagnosis.reading import of_word
 from app.core.diagnosis.text import shown
 from schemas.diagnosis import Category, Facts, Outlook
@@ -53,7 +54,6 @@ _SPAWN_FAULTS = (
     "symbolic links",
     "is a directory",
 )
-_USAGE = "usage: "
 USAGE_CODE = 2
 NOT_FOUND_CODES = frozenset({126, 127})
 
@@ -83,8 +83,24 @@ def verdict(evidence: Evidence, log: Findings) -> Verdict:
     cascades = [*word.cascades, *log.cascades]
     if evidence.signal is not None and (word.cause is None or word.cause.is_generic):
         return _signalled(evidence, log, cascades)
-    causes = [cause for cause in (word.cause, log.cause) if cause]
-    return _ended(evidence, min(causes, key=lambda each: each.is_generic, default=None), log, cascades)
+    return _ended(evidence, _stronger(word.cause, log), log, cascades)
+
+
+def _stronger(word: Finding | None, log: Findings) -> Finding | None:
+    """The program's word; where no rule knows that, what ended the log, which may say more.
+
+    What the program had caught, or got over, does not; and what ends the log proves little of another exception.
+    """
+    cause = log.cause
+    if word is None or cause is None:
+        return word or cause
+    if not word.is_generic or cause.is_generic:
+        return word
+    is_same = any(each.line.endswith(word.line) for each in log.exceptions if each.at >= cause.at)
+    is_caught = cause.exception is not None and cause.exception.logged
+    if is_same or (cause.exception is None and not cause.is_complaint):
+        return cause
+    return word if is_caught or cause.is_complaint or not cause.is_sure else replace(cause, is_sure=False)
 
 
 def _known_by_headway(category: Category, evidence: Evidence) -> Verdict:
@@ -100,13 +116,13 @@ def _ended(evidence: Evidence, cause: Finding | None, log: Findings, cascades: S
         return _of(cause)
     if _is_not_finite(evidence.facts):
         return Verdict(Category.NAN_LOSS, line=cause.line if cause else None)
-    if found := next(iter(log.news), cause):
+    if found := next((each for each in log.news if cause is None or not each.is_complaint), cause):
         return _of(found)
-    return _without_words(evidence, cascades)
+    return _without_words(evidence, log, cascades)
 
 
-def _without_words(evidence: Evidence, cascades: Sequence[Finding]) -> Verdict:
-    if evidence.exit_code == USAGE_CODE and (line := _usage(evidence.log)):
+def _without_words(evidence: Evidence, log: Findings, cascades: Sequence[Finding]) -> Verdict:
+    if evidence.exit_code == USAGE_CODE and (line := log.usage):
         return Verdict(Category.BAD_ARGUMENTS, line=line)
     if cascades:
         return _of(cascades[0])
@@ -121,7 +137,7 @@ def _signalled(evidence: Evidence, log: Findings, cascades: Sequence[Finding]) -
         return Verdict(Category.HOST_OOM_KILL)
     from_outside = number in _FROM_OUTSIDE
     if news := next((each for each in log.news if not from_outside or each.category in FATAL), None):
-        return _of(news)
+        return _of(replace(news, is_sure=news.is_sure and not news.is_complaint))
     if number == signal.SIGABRT and (cascade := next(iter(cascades), None)):
         return _of(cascade)
     if number not in _SIGNALS:
@@ -169,9 +185,3 @@ def _of(finding: Finding) -> Verdict:
 
 def _is_not_finite(facts: Facts) -> bool:
     return bool(facts.losses) and facts.losses[-1] is None
-
-
-def _usage(log: str) -> str | None:
-    """The complaint at the end of a program that explains how it is called."""
-    lines = [line for line in log[-4_096:].splitlines() if line.strip()]
-    return lines[-1] if any(line.lower().startswith(_USAGE) for line in lines) else None

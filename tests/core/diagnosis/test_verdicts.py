@@ -75,6 +75,51 @@ def test_where_its_word_says_little_the_log_may_say_more():
     assert failed(log, code="task_error", message="RuntimeError: rank 1 is gone").category == Category.MISSING_FILE
 
 
+MISSING = "ModuleNotFoundError: No module named 'flash_attn'"
+
+
+def test_what_need_not_have_been_the_end_does_not_rule_another_attempt_out():
+    def seen(log: str, **more) -> tuple[Category, Outlook]:
+        found = failed(log, **more)
+        return found.category, found.outlook
+
+    for end in ("", "\n", "hint: did you install it?\n", traceback("RuntimeError: NCCL communicator was aborted")):
+        assert seen(traceback(MISSING) + end) == (Category.IMPORT_ERROR, Outlook.NEVER)
+    assert seen(traceback(MISSING) + "the store has answered 503\n") == (Category.IMPORT_ERROR, Outlook.UNKNOWN)
+    assert seen("sh: 1: nvidia-smi: not found\nbye\n", exit_code=127) == (Category.COMMAND_NOT_FOUND, Outlook.UNKNOWN)
+    assert seen("cat: x: No such file or directory\nbye\n", exit_code=127)[1] is Outlook.UNKNOWN
+    assert seen("sh: 1: nvidia-smi: not found\n", exit_code=1)[1] is Outlook.UNKNOWN
+    assert seen("tar: unrecognized option '--x'\n", exit_code=None, signal=11)[1] is Outlook.UNKNOWN
+
+
+def test_what_a_logger_printed_is_the_cause_only_at_the_end():
+    log = "ERROR:root:no flash attention\n" + traceback(MISSING)
+    assert failed(log).category == Category.IMPORT_ERROR
+    assert failed(log + "INFO:root:closing\n").category == Category.IMPORT_ERROR
+    assert failed(log + "the store has answered 503\n").category == Category.UNKNOWN
+    assert failed(log, message="RuntimeError: the store has answered 503").category == Category.USER_EXCEPTION
+
+
+def test_what_ends_the_log_proves_little_of_another_exception_that_the_program_tells_of():
+    assert failed(traceback(MISSING), message="RuntimeError: gone").outlook is Outlook.UNKNOWN
+    same = traceback("ValueError: bad", source="int(x)").replace("ValueError: bad", "NameError: bad")
+    assert failed(same, message="NameError: bad").outlook is Outlook.NEVER
+
+
+def test_a_complaint_gives_way_to_an_exception_after_it_and_to_the_programs_word():
+    complaint = "sh: 1: nvidia-smi: not found\n"
+    assert failed(complaint + traceback("ValueError: bad")).root_line == "ValueError: bad"
+    assert failed(complaint, message="ValueError: bad").root_line == "ValueError: bad"
+
+
+def test_how_a_program_is_called_counts_only_where_it_ends_by_that():
+    usage = "usage: train.py [-h]\n                [--lr LR]\n"
+    for end in ("", "train.py: error: it is wrong\n", "\noptions:\n  -h  help\n"):
+        assert failed(usage + end, exit_code=2).category == Category.BAD_ARGUMENTS
+    for end in ("the service is not ready\n", "waiting\n" * 20):
+        assert failed(usage + end, exit_code=2).category == Category.UNKNOWN
+
+
 def test_killed_for_memory_needs_the_kernels_word():
     killed = {"code": "killed_by_signal", "exit_code": None, "signal": int(signal.SIGKILL)}
     assert failed("Killed\n", **killed).category == Category.SIGKILL_UNCONFIRMED

@@ -10,7 +10,7 @@ import pytest
 
 from schemas.diagnosis import Category
 from tests.properties.diagnosis.attempts import Broken, end_of, is_falsely_never, is_right
-from tests.properties.diagnosis.broken import data, later, machine, program, ranks
+from tests.properties.diagnosis.broken import data, later, machine, moved_on, program, ranks
 from tests.properties.diagnosis.broken.noise import noisy
 
 AT_ONCE = 2
@@ -18,7 +18,7 @@ AT_ONCE = 2
 RIGHT_MIN = 0.95
 EACH_MIN = 3
 CGROUP = Path("/sys/fs/cgroup/memory")
-PLAIN = (*machine.ALL, *data.ALL, *program.ALL, *ranks.ALL, *later.ALL)
+PLAIN = (*machine.ALL, *data.ALL, *program.ALL, *ranks.ALL, *later.ALL, *moved_on.ALL)
 NOT_HERE = {Category.NODE_LOST, Category.CANCELLED, Category.ORCHESTRATOR_BUG, Category.PREEMPTED}
 """What no program can bring about: Headway's own facts."""
 
