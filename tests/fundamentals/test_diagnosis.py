@@ -25,7 +25,8 @@ async def test_each_attempt_is_diagnosed_and_a_success_forgets_it(headway: Headw
     assert (flaky.status, flaky.diagnosis) == ("completed", None)
     attempts = (await headway.tasks.get(flaky.task_id)).attempts
     categories = [each.diagnosis and each.diagnosis.category for each in attempts]
-    assert categories == ["sigkill_unconfirmed", None]
+    # The count of the kernel's kills is the machine's: another test may have had it kill something meanwhile.
+    assert categories in (["sigkill_unconfirmed", None], ["host_oom_kill", None])
 
 
 async def test_a_hang_is_told_from_too_much_work(headway: Headway, oracle: Oracle):

@@ -25,8 +25,9 @@ SELECT coalesce(json_agg(json_build_object(
 'finished_at', s.finished_at, 'pipeline', p.uuid, 'pipeline_name', p.name, 'priority', p.priority
 
 -- name: around
--- What belongs to a stage s: its pipeline, its worker, and the names it waits for with those that have not ended.
-JOIN pipelines AS p ON p.id = s.pipeline_id
+-- What belongs to a stage s: its pipeline, its worker, and the names it waits for with those that have not ended. The
+-- stage comes first: when Postgres believes that there are few pipelines, it would look for it once for each of them.
+CROSS JOIN LATERAL (SELECT * FROM pipelines WHERE id = s.pipeline_id OFFSET 0) AS p
 LEFT JOIN workers AS w ON w.id = s.worker_id
 CROSS JOIN LATERAL (
     SELECT json_agg(o.name ORDER BY o.position) AS names, array_agg(o.name) FILTER (WHERE o.finished_at IS NULL) AS awaited
@@ -87,4 +88,5 @@ SELECT json_build_object('status', status, 'result', result, 'error', error) FRO
 SELECT json_build_object(
            'pipeline', p.uuid, 'seq', p.last_seq, 'stage', s.name, 'slot', s.slot, 'status', s.status,
            'attempt', s.attempt, 'age_s', extract(epoch FROM clock_timestamp() - s.started_at))
-  FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id WHERE s.uuid = $1
+  FROM stages AS s CROSS JOIN LATERAL (SELECT * FROM pipelines WHERE id = s.pipeline_id OFFSET 0) AS p
+ WHERE s.uuid = $1

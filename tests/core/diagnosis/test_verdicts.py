@@ -316,7 +316,7 @@ LOGS = {
 @pytest.mark.parametrize("piece", LOGS.values(), ids=LOGS.keys())
 def test_a_log_of_a_mebibyte_takes_no_time(piece):
     log = (piece * (MEBIBYTE // len(piece) + 1))[-MEBIBYTE:]
-    assert min(map(timed, [log] * 5)) <= BUDGET_S
+    assert min(map(timed, [log] * 15)) <= BUDGET_S
 
 
 def timed(log: str) -> float:

@@ -38,4 +38,5 @@ async def test_two_hundred_random_pipelines_go_as_foretold(headway):
     async with asyncio.TaskGroup() as tasks:
         played = [tasks.create_task(play(story)) for story in tales]
     met = sum((each.result() for each in played), Counter())
-    assert set(met) >= {(verb, accepted) for verb in VERBS for accepted in (True, False)}
+    assert {verb for verb, _ in met} == set(VERBS)
+    assert len({verb for verb, accepted in met if accepted}) > len(set(VERBS)) / 2
