@@ -55,6 +55,20 @@ async def watch(client: Client, uuid: UUID, output: Output, timeout_s: float | N
     return exits.of_end(pipeline.status)
 
 
+async def submitted(
+    client: Client, pipeline: Pipeline, output: Output, *, watch_it: bool, wait_for_it: bool, timeout_s: float | None
+) -> int:
+    """Tell which pipeline it has become, and stay with it as far as that was asked for; return the exit code."""
+    if output == "table":
+        print_line(str(pipeline.uuid))
+    elif not watch_it:
+        print_json(pipeline)
+    with detachable(pipeline.uuid):
+        if watch_it:
+            return await watch(client, pipeline.uuid, output, timeout_s)
+        return await wait(client, pipeline.uuid, timeout_s) if wait_for_it else exits.COMPLETED
+
+
 async def wait(client: Client, uuid: UUID, timeout_s: float | None) -> int:
     """Wait in silence until a pipeline has ended; say why it did not complete, and return the exit code."""
     pipeline = await until(client, uuid, lambda _: None, timeout_s)

@@ -7,10 +7,10 @@ from cyclopts import Parameter
 from app.client import ApiError
 from app.commands import exits
 from app.commands.calls import connect
-from app.commands.follow import detachable, wait, watch
+from app.commands.follow import submitted
 from app.commands.mistakes import asked, explain
 from app.commands.spec_file import SpecFile, parse, read_text, with_params
-from app.commands.terminal import OutputOption, print_json, print_line
+from app.commands.terminal import OutputOption, print_json
 
 
 async def submit(
@@ -50,11 +50,4 @@ async def submit(
             if not refusal.faults:
                 raise
             return explain(file, text, await asked(client, spec) or list(refusal.faults))
-        if output == "table":
-            print_line(str(pipeline.uuid))
-        elif not watch_it:
-            print_json(pipeline)
-        with detachable(pipeline.uuid):
-            if watch_it:
-                return await watch(client, pipeline.uuid, output, timeout)
-            return await wait(client, pipeline.uuid, timeout) if wait_for_it else exits.COMPLETED
+        return await submitted(client, pipeline, output, watch_it=watch_it, wait_for_it=wait_for_it, timeout_s=timeout)

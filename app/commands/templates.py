@@ -7,7 +7,7 @@ from cyclopts import App, Parameter
 from app.client import ApiError
 from app.commands import exits
 from app.commands.calls import assignments, connect, enough, tell_more
-from app.commands.follow import detachable, wait, watch
+from app.commands.follow import submitted
 from app.commands.mistakes import explain
 from app.commands.params import params_of
 from app.commands.spec_file import SpecFile, parse, read_text
@@ -122,14 +122,7 @@ async def submit(
             print_json(await client.templates.check(name, body))
             return exits.COMPLETED
         pipeline = await client.templates.submit(name, body, idempotency_key=idempotency_key)
-        if output == "table":
-            print_line(str(pipeline.uuid))
-        elif not watch_it:
-            print_json(pipeline)
-        with detachable(pipeline.uuid):
-            if watch_it:
-                return await watch(client, pipeline.uuid, output, timeout)
-            return await wait(client, pipeline.uuid, timeout) if wait_for_it else exits.COMPLETED
+        return await submitted(client, pipeline, output, watch_it=watch_it, wait_for_it=wait_for_it, timeout_s=timeout)
 
 
 def _draw(template: Template) -> None:
