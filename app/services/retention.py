@@ -29,8 +29,6 @@ from schemas.states import CheckpointState
 DEPTH_MIN = 4
 """A checkpoint lies in ``<pipeline>/<stage>/<attempt>/`` and is not that directory itself."""
 LOOKED_AT_ONCE = 1_000
-OLDER_THAN_DEFAULT_S = 30 * 86_400.0
-RULE_DEFAULT = Rule(best_n=3, metric="val_loss", mode="min", keep_last=True)
 log = structlog.get_logger()
 
 
@@ -86,9 +84,7 @@ async def clean(
     return await _carry_out(pool, data_dir, found, [judge(found, rule)], dry_run=dry_run, on_progress=on_progress)
 
 
-async def cleanup_old_checkpoints(
-    pool: Pool, data_dir: Path, *, older_than_s: float = OLDER_THAN_DEFAULT_S, rule: Rule = RULE_DEFAULT
-) -> Retained:
+async def cleanup_old_checkpoints(pool: Pool, data_dir: Path, *, older_than_s: float, rule: Rule) -> Retained:
     """Thin out the checkpoints of pipelines that ended long ago, stage by stage, and finish every deletion begun.
 
     A pipeline is judged once by the same rule, unless it gets new checkpoints, or loses a pin. It may be called as
