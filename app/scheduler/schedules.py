@@ -28,7 +28,7 @@ class Schedules:
         """Decide every slot that has come; return how many times there was something to do."""
         done = 0
         for _ in range(PASSES_MAX):
-            due = await slots.due(self.pool, LIMIT)
+            due = await slots.due(self.pool, LIMIT + len(self._broken))  # which come first, and stay due
             fired = [await self._fire(each) for each in due]
             done += sum(fired)
             if not any(fired):

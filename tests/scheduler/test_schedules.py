@@ -303,6 +303,21 @@ async def test_a_schedule_that_cannot_be_read_does_not_stop_the_others(pool, sch
     assert (await one.states(), await other.states()) == ([], ["fired"])
 
 
+async def test_many_schedules_that_cannot_be_read_do_not_fill_the_places_of_the_others(
+    pool, schedule, scheduler, monkeypatch
+):
+    monkeypatch.setattr("app.scheduler.schedules.LIMIT", 2)
+    broken = [await schedule(name=name) for name in ("a", "b")]
+    other = await schedule(name="c")
+    await pool.execute("UPDATE schedules SET timezone = 'Atlantis' WHERE name <> 'c'")
+    for each in broken:
+        await each.comes(minutes=2)
+    await other.comes(seconds=0)
+    await scheduler.run_once()
+    await scheduler.run_once()
+    assert await other.states() == ["fired"]
+
+
 async def test_a_schedule_that_breaks_again_after_it_fired_is_complained_of_again(pool, schedule, scheduler):
     one = await schedule()
     complaints = []
