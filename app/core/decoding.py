@@ -12,7 +12,7 @@ _STEP = re.compile(r"\.(?P<field>\w+)|\[(?P<index>\d+)\]")
 _FIELD = re.compile(r"Object (?:contains unknown|missing required) field `(?P<field>.*)`\Z", re.DOTALL)
 _WORDS = {
     f"Expected `str` matching regex {limits.STAGE_NAME_PATTERN!r}": (
-        f"A stage's name has 1 to {limits.STAGE_NAME_MAX} characters: lower-case letters, digits, - and _, and begins "
+        f"A name here has 1 to {limits.STAGE_NAME_MAX} characters: lower-case letters, digits, - and _, and begins "
         "and ends with a letter or a digit"
     ),
 }

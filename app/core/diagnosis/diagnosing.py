@@ -11,7 +11,7 @@ from app.core.diagnosis.text import LOG_BYTES, shown
 from app.core.diagnosis.verdict import verdict
 from schemas.diagnosis import Diagnosis, Outlook
 
-RULE_VERSION = 2
+RULE_VERSION = 3
 """Raised with every change of the rules: what was diagnosed by older ones is then diagnosed again."""
 CASCADES_MAX = 5
 

@@ -10,6 +10,7 @@ from app.core.diagnosis.finding import Finding
 from app.core.diagnosis.findings import DECISIVE, Findings
 from app.core.diagnosis.reading import of_word
 from app.core.diagnosis.text import shown
+from schemas import limits
 from schemas.diagnosis import Category, Facts, Outlook
 
 HANGS_FROM = 0.5
@@ -27,6 +28,9 @@ OWN_FACTS = {
 }
 TOLD = frozenset({"param_invalid", "result_invalid"})
 """Of these Headway's own sentence says more than the fact."""
+_RESULT_INVALID = (
+    f"Return what the task declares, in at most {limits.RESULT_BYTES_MAX // 1024} KiB: paths of what is large."
+)
 FREE = frozenset({"drained", "lost_worker", "preempted"})
 FATAL = DECISIVE | {Category.GPU_OOM, Category.CUDA_RUNTIME, Category.DISK_FULL, Category.SHM_EXHAUSTED}
 """What explains that others ended a program, or waited for it in vain; of other bad news it may have got over."""
@@ -107,7 +111,8 @@ def _known_by_headway(category: Category, evidence: Evidence) -> Verdict:
     if evidence.losses:
         return Verdict(category, outlook=Outlook.UNKNOWN, remedy=_QUARANTINED)
     outlook = Outlook.FREE if evidence.code in FREE else None
-    return Verdict(category, outlook=outlook, line=evidence.message if evidence.code in TOLD else None)
+    remedy = _RESULT_INVALID if evidence.code == "result_invalid" else None
+    return Verdict(category, outlook=outlook, line=evidence.message if evidence.code in TOLD else None, remedy=remedy)
 
 
 def _ended(evidence: Evidence, cause: Finding | None, log: Findings, cascades: Sequence[Finding]) -> Verdict:

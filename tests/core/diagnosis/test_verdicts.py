@@ -292,6 +292,12 @@ def test_a_kind_of_failure_has_one_fingerprint_whatever_its_numbers():
     assert of("ValueError: bad") != of("ValueError: bad", file="/app/other.py")
 
 
+def test_a_result_that_does_not_do_is_not_blamed_on_a_line_that_raised():
+    found = failed(code="result_invalid", message="The result has 330,046 bytes; at most 262,144 are stored.")
+    assert found.root_line == "The result has 330,046 bytes; at most 262,144 are stored."
+    assert "at most 256 KiB" in found.remedy
+
+
 def test_the_version_of_the_rules_is_told():
     assert failed().rule_version == RULE_VERSION
 
