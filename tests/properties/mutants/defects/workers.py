@@ -158,7 +158,7 @@ OUTCOMES = (
         "completions_not_told",
         "a worker does not tell schedulers of completions",
         COMPLETER,
-        {"        await publish_hints(self.room.queue, answer.hints)\n": ""},
+        {"        await follow_up(self.room, answer)\n": ""},
         ("test_outcomes_are_committed_together_let_go_and_told",),
     ),
     Mutant(
