@@ -2514,6 +2514,12 @@ CREATE INDEX failures_by_rules ON public.failures USING btree (rule_version, fai
 CREATE INDEX idempotency_keys_by_expiry ON public.idempotency_keys USING btree (expires_at);
 
 --
+-- Name: periodic_runs_by_outcome; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX periodic_runs_by_outcome ON public.periodic_runs USING btree (name, outcome, slot);
+
+--
 -- Name: periodic_runs_running; Type: INDEX; Schema: public; Owner: -
 --
 

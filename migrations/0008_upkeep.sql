@@ -1,4 +1,7 @@
--- What a deleted pipeline leaves on disk is remembered until it is removed, and pipelines that ended long ago may go.
+-- What a deleted pipeline leaves on disk is remembered until it is removed, and pipelines that ended long ago may go. And
+-- when periodic tasks last succeeded, and were last missed.
+
+CREATE INDEX periodic_runs_by_outcome ON periodic_runs (name, outcome, slot);
 
 CREATE TABLE artifacts_left (
     -- Deleted pipelines whose artifacts may lie on disk still.
