@@ -19,7 +19,7 @@ TEARS = (7, 13)
 """Before these kills the newest checkpoint is cut off, as by a disk."""
 TRAINING = {
     "dataset": {"from": "stages.prepare.result.dataset"},
-    "epochs": 70,
+    "epochs": 90,
     "batch_size": 16,
     "hidden": [16],
     "epoch_delay_s": 0.02,  # so that there is always something left to kill
@@ -30,7 +30,10 @@ NEWEST = """
     SELECT path FROM checkpoints AS c JOIN stages AS s USING (pipeline_id, position)
      WHERE s.uuid = $1 AND c.state = 'complete' AND c.attempt < $2 ORDER BY c.step DESC LIMIT 1
 """
-TORN = "SELECT path, reason FROM checkpoints WHERE state = 'invalid' ORDER BY id"
+TORN = """
+    SELECT path, reason FROM checkpoints AS c JOIN stages AS s USING (pipeline_id, position)
+     WHERE s.uuid = $1 AND c.state = 'invalid' ORDER BY c.id
+"""
 
 
 async def test_a_training_killed_at_twenty_random_points_ends_with_the_same_weights_bit_for_bit(
@@ -41,11 +44,12 @@ async def test_a_training_killed_at_twenty_random_points_ends_with_the_same_weig
         {"name": "alone", "task": "train_model", "params": TRAINING},
         {"name": "killed", "task": "train_model", "params": TRAINING, "max_retries": KILLS, "retry_delay": 0},
     )
+    task_id = (await headway.stage(pipeline, "killed")).task_id
     chance, whole, torn = random.Random(20), [""], []
     for attempt in range(1, KILLS + 1):
         victim = Victim(installation, pipeline, attempt)
         await victim.begins()
-        assert victim.resume_from == whole[-1] == await newest_known(headway, installation, pipeline, attempt)
+        assert victim.resume_from == whole[-1] == await newest_known(installation, task_id, attempt)
         await victim.reports(chance.randint(0, LINES_MAX))
         await victim.stops()
         whole += victim.checkpoints()
@@ -60,9 +64,8 @@ async def test_a_training_killed_at_twenty_random_points_ends_with_the_same_weig
     assert weights(ended, "killed") == weights(ended, "alone")
     assert scores(ended, "killed") == scores(ended, "alone")
     reason = "its file state.npz has 1,000 bytes"
-    assert [(row["path"], row["reason"][: len(reason)]) for row in await installation.query(TORN)] == [
-        (path, reason) for path in torn
-    ]
+    condemned = await installation.query(TORN, task_id)
+    assert [(row["path"], row["reason"][: len(reason)]) for row in condemned] == [(path, reason) for path in torn]
     events = await headway.history(pipeline)
     assert is_gapless(events)
     assert [event.type for event in durable(events)].count("stage.retrying") == KILLS
@@ -114,9 +117,8 @@ class Victim:
         os.kill(self.pid, signal.SIGKILL)
 
 
-async def newest_known(headway: Headway, installation: Installation, pipeline: UUID, attempt: int) -> str:
+async def newest_known(installation: Installation, task_id: UUID, attempt: int) -> str:
     """The checkpoint of earlier attempts that Postgres believes to be the newest whole one."""
-    task_id = (await headway.stage(pipeline, "killed")).task_id
     found = await installation.query(NEWEST, task_id, attempt)
     return found[0]["path"] if found else ""
 
