@@ -229,11 +229,13 @@ async def test_artifacts_whose_volume_is_away_are_removed_when_it_is_back(make, 
     assert on_disk() == set()
 
 
-async def test_the_hourly_task_keeps_everything_until_a_setting_says_how_long(pool, make, tmp_path):
-    pipeline = await make(days=4_000)
+async def test_the_hourly_task_keeps_everything_until_a_setting_says_how_long(pool, make, on_disk, tmp_path):
+    pipeline, half_deleted = await make(days=4_000), await make()
+    await pipelines.delete(pool, half_deleted.uuid)  # by an API process that then dies
     (hourly,) = (task for task in PERIODIC if task.name == "prune_old_pipelines")
     settings = Settings(data_dir=tmp_path)
     assert await hourly.run(SimpleNamespace(pool=pool, settings=settings)) == 0
     assert await pipeline.status() == "completed"
+    assert on_disk() == {str(pipeline.uuid)}
     short = settings.model_copy(update={"pipeline_retention_days": 3_999.0})
     assert await hourly.run(SimpleNamespace(pool=pool, settings=short)) == 1
