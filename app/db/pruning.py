@@ -25,9 +25,10 @@ async def prune(c: Connection, pipeline: UUID, ended_before: datetime) -> bool:
     return pruned
 
 
-async def left(c: Connection, after: UUID, limit: int) -> list[UUID]:
-    """Deleted pipelines whose artifacts may lie on disk still, from behind ``after``."""
-    return [row["pipeline"] for row in await c.fetch(SQL["left"], after, limit)]
+async def left(c: Connection, after: UUID) -> UUID | None:
+    """The next deleted pipeline behind ``after`` whose artifacts may lie on disk still; None at the end."""
+    found: UUID | None = await c.fetchval(SQL["left"], after)
+    return found
 
 
 async def removed(c: Connection, pipeline: UUID) -> None:

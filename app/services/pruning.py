@@ -36,6 +36,7 @@ async def prune(pool: Pool, data_dir: Path, *, older_than_s: float) -> int:
             if not await db.prune(c, pipeline, before):
                 continue
         pruned += 1
+        log.info("pipeline_pruned", pipeline=str(pipeline))
         await _guarded(pool, data_dir, pipeline)
     return pruned
 
@@ -51,12 +52,12 @@ async def _ended(pool: Pool, before: datetime) -> AsyncIterator[UUID]:
 
 async def remove_leftovers(pool: Pool, data_dir: Path) -> None:
     """Remove what pipelines have left on disk whose delete has died, or was refused by the disk."""
-    left = [UUID(int=0)]
-    while left:
+    left: UUID | None = UUID(int=0)
+    while left is not None:
         async with connection(pool) as c:
-            left = await db.left(c, left[-1], LOOKED_AT_ONCE)
-        for pipeline in left:
-            await _guarded(pool, data_dir, pipeline)
+            left = await db.left(c, left)  # one by one, for it may be made anew under its old uuid
+        if left is not None:
+            await _guarded(pool, data_dir, left)
 
 
 async def _guarded(pool: Pool, data_dir: Path, pipeline: UUID) -> None:

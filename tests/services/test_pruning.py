@@ -4,6 +4,7 @@ import asyncio
 from types import SimpleNamespace
 
 import pytest
+from msgspec.structs import replace
 
 from app.artifacts import attempt_directory
 from app.services import checkpoints, pipelines, pruning
@@ -11,7 +12,7 @@ from app.settings import Settings
 from schemas.checkpoint import CheckpointReport
 from schemas.states import Outcome
 from tests.support.locks import WAITING, until
-from tests.support.pipelines import submit
+from tests.support.pipelines import a_plan, submit, submitted
 from tests.support.workers import a_worker, ending
 from workers.cron import PERIODIC
 
@@ -225,6 +226,19 @@ async def test_artifacts_whose_volume_is_away_are_removed_when_it_is_back(make, 
     assert await prune() == 1
     assert await finish() == 1
     (tmp_path / "away").rename(artifacts)
+    assert await finish() == 0
+    assert on_disk() == set()
+
+
+async def test_what_was_made_anew_under_its_old_uuid_keeps_its_files(pool, make, finish, on_disk):
+    pipeline = await make()
+    await pipelines.delete(pool, pipeline.uuid)
+    await pipelines.create(pool, replace(a_plan(), uuid=pipeline.uuid))
+    await finish()
+    assert on_disk() == {str(pipeline.uuid)}
+    await pipelines.cancel(pool, pipeline.uuid)
+    await (await submitted(pool, pipeline.uuid)).release()
+    await pipelines.delete(pool, pipeline.uuid)
     assert await finish() == 0
     assert on_disk() == set()
 

@@ -319,5 +319,12 @@ PRUNES = (
         {" AND finished_at < ended_before FOR UPDATE NOWAIT;": " FOR UPDATE NOWAIT;"},
         ("test_one_that_ended_again_since_it_was_chosen_stays",),
     ),
+    Mutant(
+        "leftover_of_the_living",
+        "the artifacts of a pipeline that was made anew under its old uuid are removed",
+        "app/db/queries/pruning.sql",
+        {" AND NOT EXISTS (SELECT FROM pipelines AS p WHERE p.uuid = l.pipeline)": ""},
+        ("test_what_was_made_anew_under_its_old_uuid_keeps_its_files",),
+    ),
 )
 ALL = STARTS + CANCELS + PAUSES + RETRIES + DELETES + PRUNES
