@@ -96,7 +96,8 @@ class Victim:
     def lines(self) -> list[dict[str, Any]]:
         """What it has reported."""
         events = self.directory / "events.jsonl"
-        return [json.loads(line) for line in events.read_text().splitlines()] if events.exists() else []
+        whole = events.read_text().rpartition("\n")[0] if events.exists() else ""
+        return [json.loads(line) for line in whole.splitlines()]
 
     async def reports(self, lines: int) -> None:
         """Wait until it has said so much."""
