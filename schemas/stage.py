@@ -159,6 +159,22 @@ class Released(Transition, frozen=True, kw_only=True):
     locked: list[int] = []
 
 
+class Serves(Struct, frozen=True):
+    """What a worker can begin at once: stages of these queues and tasks, in so many slots of each kind."""
+
+    queues: list[Queue] = []
+    tasks: list[str] = []
+    inline: int = 0
+    process: int = 0
+
+
+class ReleasedToWorker(Struct, frozen=True):
+    """What a release has queued, and what the worker that asked for it has claimed of that."""
+
+    released: Released
+    claimed: Claimed
+
+
 class Progress(Struct, frozen=True):
     """How far a running attempt has come, 0 to 1; and at which of how many steps it is, and how fast, if it says so."""
 

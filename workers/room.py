@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
@@ -11,6 +12,7 @@ from app.queue import JobQueue
 from app.settings import Settings
 from schemas.stage import Claim, Held
 from workers.progress_server import ProgressServer
+from workers.slots import Offer, nothing
 from workers.tasks import Task
 
 
@@ -71,6 +73,7 @@ class Room:
     tasks: dict[str, Task]
     attempts: dict[UUID, Attempt] = field(default_factory=dict)
     progress_server: ProgressServer = field(default_factory=ProgressServer)
+    offering: Callable[[], AbstractContextManager[Offer]] = nothing
 
     def hold(self, claim: Claim) -> Attempt:
         """Take up a granted claim; the beats answer for it from now on."""

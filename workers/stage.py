@@ -98,8 +98,7 @@ def _completion(claim: Claim, ending: Ending, reason: Stop | None) -> Completion
         case Stop.CANCEL:
             return _complete(claim, Outcome.CANCELLED, error={"code": "cancelled", "message": "It was cancelled."})
         case Stop.DRAIN | Stop.FENCED:
-            error = {"code": "drained", "message": "Its worker stopped it, to be continued on another."}
-            return _complete(claim, Outcome.CANCELLED, error=error, retry_delay_s=0, costs_retry=False)
+            return drained(claim)
         case Stop.TIMEOUT:
             ending = _timed_out(claim, ending)
         case None if ending.outcome is Outcome.CANCELLED:
@@ -109,6 +108,12 @@ def _completion(claim: Claim, ending: Ending, reason: Stop | None) -> Completion
             ending = Ending(Outcome.FAILED, error={**found, "code": "stopped", "message": message})
     delay_s = next_delay_s(claim.failures + 1, claim, retryable=ending.retryable, jitter=random.random())
     return _complete(claim, ending.outcome, error=ending.error, retry_delay_s=delay_s)
+
+
+def drained(claim: Claim) -> Completion:
+    """It goes on elsewhere, at no cost."""
+    error = {"code": "drained", "message": "Its worker stopped it, to be continued on another."}
+    return _complete(claim, Outcome.CANCELLED, error=error, retry_delay_s=0, costs_retry=False)
 
 
 def _timed_out(claim: Claim, ending: Ending) -> Ending:

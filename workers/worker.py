@@ -10,9 +10,10 @@ import os
 import random
 import signal
 import time
-from collections.abc import Awaitable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain
 from typing import Any
 from uuid import UUID, uuid4
@@ -29,7 +30,7 @@ from app.queue import REDIS_AWAY, STAGE_FUNCTION, Job, JobQueue, open_redis, req
 from app.services import stages, tasks, workers
 from app.settings import Settings
 from schemas.queue import QUEUES_BY_PRIORITY, Queue, Slot
-from schemas.stage import Beat, Claimed, ClaimRequest, Completion, Stranger
+from schemas.stage import Beat, Claim, Claimed, ClaimRequest, Completion, Serves, Stranger
 from schemas.states import Outcome
 from schemas.task import BUILT_IN_TASKS
 from workers import contract
@@ -39,7 +40,8 @@ from workers.data_dir import require_data_dir
 from workers.lease import KILL_SHARE, Lease
 from workers.plug_ins import known_tasks
 from workers.room import Attempt, Room, Stop
-from workers.stage import StageRunner
+from workers.slots import Offer, Slots
+from workers.stage import StageRunner, drained
 from workers.tasks.registration import task_type
 
 WAIT_S = 1.0
@@ -59,12 +61,11 @@ class HeadwayWorker(Worker):
         self.plug_ins = [name for name in room.tasks if name not in BUILT_IN_TASKS]
         self.runner = StageRunner(room, Completer(room))
         self.clockwork = Clockwork(room)
-        self.capacity = {
-            Slot.PROCESS: room.settings.worker_concurrency,
-            Slot.INLINE: room.settings.worker_inline_concurrency,
+        self.slots = {
+            Slot.PROCESS: Slots(room.settings.worker_concurrency),
+            Slot.INLINE: Slots(room.settings.worker_inline_concurrency),
         }
-        self.running: dict[Slot, set[asyncio.Task[None]]] = {slot: set() for slot in Slot}
-        self.slot_freed = {slot: asyncio.Event() for slot in Slot}
+        room.offering = self.offering
         self.draining = asyncio.Event()
         self.asking: set[UUID] = set()  # lease tokens of claims that have not been answered
         self.leased = asyncio.Event()  # not set while in doubt: what it popped now it could not claim
@@ -75,7 +76,7 @@ class HeadwayWorker(Worker):
             redis_pool=room.queue.redis,
             queue_name=f"{room.queue.prefix}:queue",
             cron_jobs=[cron(self.clockwork.tick, second=set(TICK_SECONDS))],
-            max_jobs=sum(self.capacity.values()),
+            max_jobs=sum(slots.capacity for slots in self.slots.values()),
             handle_signals=False,
             keep_result=0,
             retry_jobs=False,
@@ -98,24 +99,26 @@ class HeadwayWorker(Worker):
 
     async def _serve(self, slot: Slot) -> None:
         """Fill the free slots of one kind, again and again."""
-        outage = Outage(log, "redis_away")
+        outage, slots = Outage(log, "redis_away"), self.slots[slot]
         while not self.draining.is_set():
-            self.slot_freed[slot].clear()
-            free = self.capacity[slot] - len(self.running[slot])
+            slots.is_idle = False
+            slots.freed.clear()
+            free = slots.free
             try:
                 if not self.leased.is_set():
                     await self._either(self.leased.wait())
                 elif free <= 0:
-                    await self._either(self.slot_freed[slot].wait())
+                    await self._either(slots.freed.wait())
                     continue
                 jobs = await self.room.queue.claim({slot: free}, self.queues, self.plug_ins)
                 outage.end()
                 if jobs:
                     await self._start(slot, jobs)
                 if len(jobs) < free:  # the queues were empty then; who adds to one since has set a marker
-                    timeout_s = WAIT_S * random.uniform(0.8, 1.2)
+                    slots.is_idle, timeout_s = True, WAIT_S * random.uniform(0.8, 1.2)
                     await self._either(self.waiting.wait([slot], self.queues, timeout_s, self.plug_ins))
             except REDIS_AWAY as error:
+                slots.is_idle = False
                 outage.note(error)
                 await self._either(asyncio.sleep(OUTAGE_PAUSE_S * random.uniform(0.8, 1.2)))
 
@@ -140,26 +143,48 @@ class HeadwayWorker(Worker):
         if not waiting[0].cancelled() and (error := waiting[0].exception()):
             raise error
 
+    @contextmanager
+    def offering(self) -> Iterator[Offer]:
+        """Promise the idle slots to what a release may claim."""
+        may = self.leased.is_set() and not self.draining.is_set()
+        idle = {slot: slots.free if slots.is_idle and may else 0 for slot, slots in self.slots.items()}
+        inline, process = self.slots[Slot.INLINE], self.slots[Slot.PROCESS]
+        asked_at = time.monotonic()
+        with inline.promise(idle[Slot.INLINE]) as free_inline, process.promise(idle[Slot.PROCESS]) as free_process:
+            serves = Serves(self.queues, list(self.room.tasks), free_inline, free_process)
+            yield Offer(serves, lambda claims: self._begin_at_once(claims, asked_at))
+
+    def _begin_at_once(self, claims: Sequence[Claim], asked_at: float) -> None:
+        for claim in claims:
+            if self.draining.is_set():  # since it was offered
+                self.runner.completer.put(drained(claim))
+            else:
+                self._begin(claim, self.room.tasks[claim.task].slot, asked_at)
+
     async def _start(self, slot: Slot, jobs: Sequence[Job]) -> None:
         """Claim popped jobs in Postgres and run those that were granted."""
         requests = {job.stage: ClaimRequest(job.stage, job.dispatch_token, uuid4()) for job in jobs}
         asked_at = time.monotonic()
         answer = await self._claim(list(requests.values()))
-        # While it waited for the answer the lease may have gone into doubt, or others may have ended the attempt.
-        may_start = self.leased.is_set() and time.monotonic() - asked_at < self.room.settings.lease_timeout_s
         for claim in answer.claims:
-            attempt = self.room.hold(claim)
-            if not may_start:
-                attempt.stop(Stop.FENCED)
-            running = asyncio.create_task(self._run(attempt))
-            self.running[slot].add(running)
-            running.add_done_callback(lambda task: self._free(slot, task))
+            self._begin(claim, slot, asked_at)
         locked = set(chain.from_iterable(answer.locked))
         with suppress(*REDIS_AWAY):  # what stays in flight returns to its queue, and is refused at its next claim
             await self.room.queue.settle((job for job in jobs if job.stage not in locked), answer.hints)
             await self.room.queue.put_back(job for job in jobs if job.stage in locked)
         if answer.worker_lost:
             self.lost()
+
+    def _begin(self, claim: Claim, slot: Slot, asked_at: float) -> None:
+        """Run what was granted."""
+        attempt = self.room.hold(claim)
+        # While it waited for the answer the lease may have gone into doubt, or others may have ended the attempt.
+        may_start = self.leased.is_set() and time.monotonic() - asked_at < self.room.settings.lease_timeout_s
+        if not may_start:
+            attempt.stop(Stop.FENCED)
+        running = asyncio.create_task(self._run(attempt))
+        self.slots[slot].running.add(running)
+        running.add_done_callback(partial(self._free, self.slots[slot]))
 
     async def _claim(self, requests: Sequence[ClaimRequest]) -> Claimed:
         """Ask with the same tokens until there is an answer: a claim whose reply was lost is granted again."""
@@ -181,9 +206,8 @@ class HeadwayWorker(Worker):
         assert isinstance(function, Function)
         await function.coroutine({**self.ctx, "attempt": attempt})
 
-    def _free(self, slot: Slot, task: asyncio.Task[None]) -> None:
-        self.running[slot].discard(task)
-        self.slot_freed[slot].set()
+    def _free(self, slots: Slots, task: asyncio.Task[None]) -> None:
+        slots.leave(task)
         if not task.cancelled() and (error := task.exception()):
             log.error("stage_runner_failed", exc_info=error)
 
@@ -238,7 +262,7 @@ class HeadwayWorker(Worker):
         for reason in (None, Stop.DRAIN, Stop.FENCED):
             if reason is not None:
                 self.room.stop_all(reason)
-            if running := set().union(*self.running.values()):
+            if running := set().union(*(slots.running for slots in self.slots.values())):
                 await asyncio.wait(running, timeout=half_s)
 
     async def close(self) -> None:
@@ -327,7 +351,8 @@ async def _serve(room: Room, waiting: JobQueue, queues: Sequence[Queue]) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.drain)
-    log.info("worker_started", worker=str(room.worker), queues=queues, slots=worker.capacity, plug_ins=worker.plug_ins)
+    capacity = {slot: slots.capacity for slot, slots in worker.slots.items()}
+    log.info("worker_started", worker=str(room.worker), queues=queues, slots=capacity, plug_ins=worker.plug_ins)
     async with room.progress_server.serving():
         await worker.async_run()
     await worker.close()

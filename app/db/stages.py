@@ -21,6 +21,8 @@ from schemas.stage import (
     Purged,
     QueuedStage,
     Released,
+    ReleasedToWorker,
+    Serves,
 )
 
 SQL = load("stages")
@@ -48,6 +50,23 @@ async def complete(c: Connection, completions: Iterable[Completion], *, wait: bo
 async def release(c: Connection, pipeline_ids: Iterable[int], *, batch: int, wait: bool) -> Released:
     """Release, skip, queue again and settle in these pipelines."""
     return msgspec.json.decode(await c.fetchval(SQL["release"], list(pipeline_ids), batch, wait), type=Released)
+
+
+async def release_to_worker(
+    c: Connection, pipeline_ids: Iterable[int], *, batch: int, worker: UUID, serves: Serves
+) -> ReleasedToWorker:
+    """As ``release``, waiting for no lock, and claim what the worker serves."""
+    answer = await c.fetchval(
+        SQL["release_to_worker"],
+        list(pipeline_ids),
+        batch,
+        worker,
+        serves.queues,
+        serves.tasks,
+        serves.inline,
+        serves.process,
+    )
+    return msgspec.json.decode(answer, type=ReleasedToWorker)
 
 
 async def report_progress(c: Connection, reports: Iterable[Progress]) -> None:

@@ -27,6 +27,8 @@ from schemas.stage import (
     Progress,
     QueuedStage,
     Released,
+    ReleasedToWorker,
+    Serves,
 )
 from schemas.states import Outcome
 
@@ -129,10 +131,15 @@ async def release(pool: Pool, pipeline_ids: Iterable[int]) -> Released:
     return replace(answer, locked=still_locked)
 
 
-async def release_at_once(pool: Pool, pipeline_ids: Iterable[int]) -> Released:
-    """As ``release``, without waiting for anybody: what is locked is left to others."""
+async def release_to_worker(
+    pool: Pool, pipeline_ids: Iterable[int], worker: UUID, serves: Serves
+) -> ReleasedToWorker:
+    """As ``release``, and begin what the worker serves; nobody is waited for: what is locked is left to others.
+
+    Do not repeat it if in doubt: what it may have claimed is handed back by the beats, as nobody holds it.
+    """
     async with connection(pool) as c:
-        return await db.release(c, pipeline_ids, batch=RELEASE_BATCH, wait=False)
+        return await db.release_to_worker(c, pipeline_ids, batch=RELEASE_BATCH, worker=worker, serves=serves)
 
 
 async def releasable(pool: Pool, limit: int) -> list[int]:

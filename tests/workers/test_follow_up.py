@@ -83,12 +83,12 @@ async def test_nobody_who_holds_the_pipeline_is_waited_for(pool, worker, room):
 
 @pytest.mark.parametrize("error", [Unavailable("away"), ZeroDivisionError()], ids=["outage", "bug"])
 async def test_a_release_that_fails_is_left_to_the_schedulers(pool, worker, room, monkeypatch, error):
-    async def release_at_once(*_):
+    async def release_to_worker(*_):
         raise error
 
     pipeline = await submit(pool, CHAIN)
     completed = await complete(worker, (pipeline, "a"))
-    monkeypatch.setattr(stages, "release_at_once", release_at_once)
+    monkeypatch.setattr(stages, "release_to_worker", release_to_worker)
     await follow_up(room, completed)
     await left_to_the_schedulers(room, pipeline)
     assert await seqs(room) == [await pipeline.seq()]
@@ -102,6 +102,6 @@ async def test_an_outcome_is_durable_before_anything_is_released(pool, worker, r
 
     pipeline = await submit(pool, CHAIN)
     completed = await complete(worker, (pipeline, "a"))
-    monkeypatch.setattr(db, "release", refuse)
+    monkeypatch.setattr(db, "release_to_worker", refuse)
     await follow_up(room, completed)
     assert (await pipeline.stage("a"))["status"] == "completed"

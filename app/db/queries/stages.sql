@@ -10,6 +10,10 @@ SELECT complete_stages($1::jsonb, $2)
 -- Tell the dependents of what has ended, queue the retries that are due, settle.
 SELECT release_pipelines($1, $2, $3)
 
+-- name: release_to_worker
+-- The same, and queued → running for what the worker can begin at once.
+SELECT release_to_worker($1, $2, $3, $4, $5, $6, $7)
+
 -- name: report_progress
 -- Keep the last progress and pace of running attempts; one that no longer holds its stage reports to nobody. No pipeline
 -- is locked here, so it must not wait for a stage either: whoever has that locked is ending it.

@@ -20,7 +20,7 @@ POINTS = (
     ("worker", "workers.contract:prepare"),
     ("worker", "workers.executors.local:start"),
     ("worker", "app.services.stages:complete"),
-    ("worker", "app.services.stages:release_at_once"),
+    ("worker", "app.services.stages:release_to_worker"),
     ("worker", "app.queue:JobQueue.announce"),
     ("scheduler", "app.services.stages:release"),
     ("api", "app.api.idempotency:after_commit"),

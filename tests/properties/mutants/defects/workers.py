@@ -5,6 +5,7 @@ from tests.properties.mutants.mutant import Mutant
 LEASE, WORKER, COMPLETER, STAGE, PROCESS, FOLLOW_UP = (
     f"workers/{name}.py" for name in ("lease", "worker", "completer", "stage", "process", "follow_up")
 )
+AT_ONCE = "migrations/0009_at_once.sql"
 LEASES = (
     Mutant(
         "lease_counts_from_the_answer",
@@ -193,6 +194,55 @@ OUTCOMES = (
         FOLLOW_UP,
         {"    except Exception:  # a bug": "    except ZeroDivisionError:  # a bug"},
         ("test_an_outcome_is_durable_before_anything_is_released",),
+    ),
+    Mutant(
+        "overtakes_what_waits",
+        "a worker whose queues are not empty begins what it has released before them",
+        WORKER,
+        {"slots.free if slots.is_idle and may else 0": "slots.free if may else 0"},
+        ("test_a_worker_that_has_no_idle_slot_leaves_it_to_the_queue",),
+    ),
+    Mutant(
+        "begins_in_doubt",
+        "a worker in doubt of its lease, or one that drains, claims what it has released",
+        WORKER,
+        {"may = self.leased.is_set() and not self.draining.is_set()": "may = True"},
+        ("test_a_worker_that_has_no_idle_slot_leaves_it_to_the_queue",),
+    ),
+    Mutant(
+        "begins_while_it_drains",
+        "what was claimed at once by a worker that drains by then is started",
+        WORKER,
+        {"if self.draining.is_set():  # since it was offered": "if False:  # since it was offered"},
+        ("test_what_was_claimed_for_a_worker_that_drains_by_then_goes_on_elsewhere",),
+    ),
+    Mutant(
+        "slots_not_promised",
+        "slots that are offered to a release are given to the queue too",
+        "workers/slots.py",
+        {"        self.promised += count\n": "        self.promised += 0\n"},
+        ("test_slots_are_promised_while_it_is_not_known_what_begins",),
+    ),
+    Mutant(
+        "begun_and_queued",
+        "what a worker has begun at once is put on its queue as well",
+        FOLLOW_UP,
+        {" if stage.stage not in begun]": "]"},
+        ("test_a_chain_runs_to_its_end_though_nothing_is_taken_from_a_queue",),
+    ),
+    Mutant(
+        "more_than_slots",
+        "a release gives a worker more than it has slots for",
+        AT_ONCE,
+        {"     WHERE n <= CASE slot WHEN 'inline' THEN free_inline ELSE free_process END;": "     WHERE free_inline > 0;"},
+        ("test_no_more_begin_than_slots_are_free",),
+    ),
+    Mutant(
+        "of_other_queues",
+        "a release gives a worker what it does not serve",
+        AT_ONCE,
+        {"q.queue = ANY (queues) AND ": ""},
+        ("test_stages_of_other_queues_are_left_to_their_workers",),
     ),
     Mutant(
         "hints_hold_up",

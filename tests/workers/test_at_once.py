@@ -1,0 +1,146 @@
+"""At once: a worker with idle slots begins what its own outcomes made possible, without the way through Redis."""
+
+from contextlib import contextmanager
+from uuid import uuid4
+
+import pytest
+
+from app.queue import JobQueue, open_redis
+from app.services import stages
+from schemas.queue import QUEUES_BY_PRIORITY, Queue, Slot
+from tests.support.jobs import pop
+from tests.support.locks import until
+from tests.support.pipelines import CHAIN, submit
+from tests.support.workers import ScriptedWorker, ending
+from workers.room import Room
+from workers.tasks.built_in import BUILT_IN
+from workers.worker import HeadwayWorker
+
+WIDE = {"a": (), **dict.fromkeys("bcdef", ("a",))}
+
+
+@pytest.fixture
+async def worker(settings, pool, queue, valkey):
+    """A real one that looks for nothing by itself; its queues were empty."""
+    blocking = open_redis(valkey.url, blocking=True)
+    room = Room(uuid4(), settings, pool, queue, BUILT_IN)
+    await ScriptedWorker(pool, room.worker).register()
+    worker = HeadwayWorker(room, JobQueue(blocking), QUEUES_BY_PRIORITY)
+    for slots in worker.slots.values():
+        slots.is_idle = True
+    yield worker
+    worker.lease._own_loop.close()  # of a thread that never began
+    await blocking.aclose(close_connection_pool=True)
+
+
+async def run_first(worker, pool, queue, shape, slot=Slot.INLINE, **options):
+    """Start a pipeline and let the worker run its first stage."""
+    pipeline = await submit(pool, shape, **options)
+    first = await pipeline.stage(next(iter(shape)))
+    await queue.dispatch([each for each in await stages.queued_after(pool, stages.FIRST, min_age_s=0, limit=100)])
+    await worker._start(slot, [job for job in await pop(queue, slot=slot) if job.stage == first["uuid"]])
+    return pipeline
+
+
+async def dispatched(pipeline, queue, *names, slot=Slot.INLINE):
+    """Whether exactly these stages are on their queue."""
+    return {job.stage for job in await pop(queue, slot=slot)} == {(await pipeline.stage(n))["uuid"] for n in names}
+
+
+async def has_ended(pipeline):
+    return await pipeline.status() == "completed"
+
+
+async def test_a_chain_runs_to_its_end_though_nothing_is_taken_from_a_queue(worker, pool, queue, redis):
+    pipeline = await run_first(worker, pool, queue, CHAIN)
+    await until(lambda: has_ended(pipeline))
+    await worker.runner.completer.drained()
+    assert await dispatched(pipeline, queue)
+    assert await redis.keys("arq:job:*") == []
+
+
+async def test_what_begins_at_once_has_the_same_events_as_any_other(worker, pool, queue):
+    pipeline = await run_first(worker, pool, queue, CHAIN)
+    await until(lambda: has_ended(pipeline))
+    await worker.runner.completer.drained()
+    of_b = [event for event in await pipeline.history() if event.endswith(" b")]
+    assert of_b == ["stage.queued b", "stage.started b", "stage.completed b"]
+
+
+@pytest.mark.parametrize("hindrance", ["not idle", "full", "in doubt", "draining"])
+async def test_a_worker_that_has_no_idle_slot_leaves_it_to_the_queue(worker, pool, queue, hindrance):
+    inline = worker.slots[Slot.INLINE]
+    match hindrance:
+        case "not idle":
+            inline.is_idle = False
+        case "full":
+            inline.capacity = 0
+        case "draining":
+            worker.draining.set()
+    pipeline = await submit(pool, CHAIN)
+    claim = await ScriptedWorker(pool, worker.room.worker).start(pipeline, "a")
+    worker.room.hold(claim)
+    if hindrance == "in doubt":
+        worker.leased.clear()
+    await complete(worker, claim)
+    assert await dispatched(pipeline, queue, "b")
+
+
+async def complete(worker, claim):
+    worker.runner.completer.put(ending(claim))
+    await worker.runner.completer.drained()
+
+
+async def test_no_more_begin_than_slots_are_free(worker, pool, queue):
+    worker.slots[Slot.INLINE].capacity = 2
+    pipeline = await submit(pool, WIDE)
+    claim = await ScriptedWorker(pool, worker.room.worker).start(pipeline, "a")
+    with held_back(worker):
+        await complete(worker, claim)
+        assert sorted((await pipeline.statuses()).values()) == ["completed", *["queued"] * 3, *["running"] * 2]
+        assert await dispatched(pipeline, queue, "d", "e", "f")
+
+
+@contextmanager
+def held_back(worker):
+    """What begins does not run."""
+
+    async def run(attempt):
+        await attempt.stopped()
+
+    worker._run = run
+    yield
+    worker.room.stop_all("fenced")
+
+
+async def test_stages_of_other_queues_are_left_to_their_workers(worker, pool, queue):
+    worker.queues = [Queue.TRAINING]
+    pipeline = await submit(pool, CHAIN)
+    await complete(worker, await ScriptedWorker(pool, worker.room.worker).start(pipeline, "a"))
+    assert await dispatched(pipeline, queue, "b")
+
+
+async def test_what_was_claimed_for_a_worker_that_drains_by_then_goes_on_elsewhere(worker, pool, monkeypatch):
+    release = stages.release_to_worker
+
+    async def released_while_the_drain_begins(*arguments):
+        answer = await release(*arguments)
+        worker.draining.set()
+        return answer
+
+    monkeypatch.setattr(stages, "release_to_worker", released_while_the_drain_begins)
+    pipeline = await submit(pool, CHAIN)
+    await complete(worker, await ScriptedWorker(pool, worker.room.worker).start(pipeline, "a"))
+    stage = await pipeline.stage("b")
+    assert stage["status"] in {"retrying", "queued"}
+    assert (stage["failures"], stage["losses"]) == (0, 0)
+    assert worker.room.attempts == {}
+
+
+async def test_slots_are_promised_while_it_is_not_known_what_begins(worker):
+    inline = worker.slots[Slot.INLINE]
+    free = inline.free
+    with worker.offering() as offer:
+        assert (offer.serves.inline, inline.free) == (free, 0)
+    assert inline.free == free
+    assert inline.freed.is_set()
