@@ -1,4 +1,4 @@
-"""A rolling deploy: workers of two versions beside each other on the same queues; nothing is lost, and nothing burnt."""
+"""A rolling deploy: workers of two versions on the same queues; nothing is lost, and nothing burnt."""
 
 import os
 from pathlib import Path

@@ -28,7 +28,15 @@ RULE = Rule(best_n=1, metric="loss")
 EMPTY = "TRUNCATE pipelines, stages, dependencies, attempts, events, checkpoints, workers CASCADE"
 ROWS = "SELECT step, state, pinned, (metrics ->> 'loss')::float AS loss FROM checkpoints ORDER BY step"
 FILES = {"weights", "optimizer"}
-removable = retention._removable
+removable, remove = retention._removable, retention.remove
+REMOVED: list[str] = []
+"""Whose files a clean-up has removed, one after the other."""
+
+
+def remove_and_tell(root: Path, steps: tuple[str, ...], mark: str) -> None:
+    """As ``app.trash.remove``, and remember it."""
+    remove(root, steps, mark)
+    REMOVED.append(steps[-1])
 
 
 async def look_and_rest(*arguments: Any, **options: Any) -> Any:
@@ -49,7 +57,12 @@ class Row(NamedTuple):
 
 @dataclass
 class World:
-    """A stage that trains, ``a``, and what became of its checkpoints. ``contended``: written anew beside a clean-up."""
+    """A stage that trains, ``a``, and what became of its checkpoints.
+
+    Those that are ``contended`` were written anew, perhaps beside a clean-up, so that they may be gone, but are told to be.
+    Not even that is promised of those that are ``forlorn``: their files went between their writing and their report, or
+    by a clean-up that died then.
+    """
 
     stage: Stage
     data_dir: Path
@@ -57,6 +70,7 @@ class World:
     claims: list[Claim]
     losses: dict[int, float] = field(default_factory=dict)
     contended: set[int] = field(default_factory=set)
+    forlorn: set[int] = field(default_factory=set)
     is_live: bool = True
     has_ended: bool = False
     is_deleted: bool = False
@@ -89,6 +103,7 @@ class World:
                 await self.stage.begin(client, call, stops=stops)
         elif dies:
             self.met[f"died {client.at}"] += 1
+            self.forlorn |= self.contended
             await self.stage.die(client)
         elif client.at:
             await self.stage.go_on(client)
@@ -126,10 +141,12 @@ class World:
         path.mkdir(parents=True, exist_ok=True)
         for name in FILES:
             (path / name).write_text(name)
-        claim = self.claims[0]
+        claim, gone_before = self.claims[0], REMOVED.count(path.name)
         await checkpoints.record(
             pool, [CheckpointReport(claim.stage, claim.lease_token, step, str(path), {"loss": loss}, 1)]
         )
+        if REMOVED.count(path.name) > gone_before:
+            self.forlorn.add(step)
 
     async def _clean(self, pool: Pool) -> None:
         await retention.clean(pool, self.data_dir, self.pipeline.uuid, RULE)
@@ -191,9 +208,11 @@ class World:
         wanted |= {min(complete, key=lambda step: (complete[step].loss, step))} if complete else set()
         status = {} if self.is_deleted else await self.pipeline.statuses()
         wanted |= set(sorted(complete)[-2:]) if status.get("a") == "running" else set()
-        for _ in range(2):
-            await self.stage.begin(client, Does(self, "clean", self._clean), stops=False)
+        begun = {step for step, row in rows.items() if row.state == "deleting"}
+        for what, act in (("hourly", self._clean_hourly), ("clean", self._clean), ("clean", self._clean)):
+            await self.stage.begin(client, Does(self, what, act), stops=False)
             await self.stage.rest()
+            assert not {step for step, row in (await self.rows()).items() if row.state == "deleting"} & begun
         rows = await self.rows()
         assert {step for step, row in rows.items() if row.state == "complete"} == wanted
         assert not complete or {row.state for row in rows.values()} <= {"complete", "deleted"}
@@ -201,6 +220,8 @@ class World:
             assert [path.name for path in self.directory.glob(".trash-*")] == []
             reported = rows.keys() - self.contended
             assert {step for step in reported if not self.is_gone(step)} == wanted - self.contended
+            told = {step for step in self.contended - self.forlorn if rows[step].state == "complete"}
+            assert all(self.is_whole(step) for step in told), f"{told} are complete, and one is torn"
         assert not (self.is_deleted and (self.data_dir / FOLDER / str(self.pipeline.uuid)).exists())
         shutil.rmtree(self.data_dir)
 
@@ -232,6 +253,7 @@ class Does:
 
 async def fresh(stage: Stage, _number: int) -> World:
     """A world with a pipeline of two stages that run."""
+    REMOVED.clear()
     await stage.control.execute(EMPTY)
     pipeline, worker = await submit(stage.pool, PAIR), await a_worker(stage.pool)
     data_dir = Path(mkdtemp())

@@ -6,7 +6,7 @@ from app.services import retention
 from tests.properties.turns import checkpoints
 from tests.properties.turns.campaign import play_many
 
-SCHEDULES = 40
+SCHEDULES = 70
 FLOORS = {
     "clean": 80,
     "hourly": 7,
@@ -29,6 +29,7 @@ FLOORS = {
 @pytest.fixture(autouse=True)
 def resting(monkeypatch):
     monkeypatch.setattr(retention, "_removable", checkpoints.look_and_rest)
+    monkeypatch.setattr(retention, "remove", checkpoints.remove_and_tell)
 
 
 def test_what_is_to_be_kept_is_never_gone_and_what_is_to_go_goes(patient_url):
