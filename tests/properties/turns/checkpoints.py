@@ -59,9 +59,9 @@ class Row(NamedTuple):
 class World:
     """A stage that trains, ``a``, and what became of its checkpoints.
 
-    Those that are ``contended`` were written anew, perhaps beside a clean-up, so that they may be gone, but are told to be.
-    Not even that is promised of those that are ``forlorn``: their files went between their writing and their report, or
-    by a clean-up that died then.
+    Those that are ``contended`` were written anew, perhaps beside a clean-up: they may be gone, but are told to be. Not
+    even that is promised of those that are ``forlorn``: their files went between their writing and their report, or by a
+    clean-up that died then.
     """
 
     stage: Stage
