@@ -96,9 +96,8 @@ class Load:
         for listener, client in zip(self.listeners, self.following, strict=False):
             self._spawn(listener.listen(client, self.churn, random.Random(self.rng.random())))
             await until(listener.placed.is_set, "the stream of all pipelines tells no cursor")
-        stages = [noop("a"), self.command("b", "a")]
-        stages[1]["params"]["env"] = {"OUTSIDE": str(self.log)}
-        self.timetable = Timetable(self.name.replace("+", "-"), self.installation, self.client, stages)
+        pipeline = self._spec(self.name, [noop("a"), self.command("b", "a")])
+        self.timetable = Timetable(self.name.replace("+", "-"), self.installation, self.client, pipeline)
         await self.timetable.make()
 
     def _connected(self) -> Client:
@@ -120,18 +119,20 @@ class Load:
 
     def send(self, stages: list[dict[str, Any]], act: str | None = None, ends: set[str] | None = None) -> Job:
         """Submit a pipeline in the background; ``act`` is what somebody does to it then."""
-        key, stages = f"{self.name}-{len(self.jobs)}", deepcopy(stages)
-        spec = {"name": key, "start": True, "max_retries": self.max_retries, "stages": stages}
-        for stage in stages:
-            stage.setdefault("retry_delay", 0.3)
-            if stage["task"] == "witness":
-                stage["params"] |= {"key": key, "log": str(self.log)}
-            elif stage["task"] == "run_command":
-                stage["params"]["env"] = {"KEY": key, "OUTSIDE": str(self.log)}
-        job = Job(key, spec, ends or ENDS[act], act)
+        key = f"{self.name}-{len(self.jobs)}"
+        job = Job(key, self._spec(key, deepcopy(stages), KEY=key) | {"start": True}, ends or ENDS[act], act)
         self.jobs.append(job)
         self._spawn(self._live(job, act))
         return job
+
+    def _spec(self, name: str, stages: list[dict[str, Any]], **env: str) -> dict[str, Any]:
+        for stage in stages:
+            stage.setdefault("retry_delay", 0.3)
+            if stage["task"] == "witness":
+                stage["params"] |= {"key": name, "log": str(self.log)}
+            elif stage["task"] == "run_command":
+                stage["params"]["env"] = {**env, "OUTSIDE": str(self.log)}
+        return {"name": name, "max_retries": self.max_retries, "stages": stages}
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.create_task(work)
@@ -172,7 +173,7 @@ class Load:
 
     def scheduled(self, timetable: Sequence[Schedule]) -> list[Job]:
         """The pipelines of the slots, as they were promised."""
-        spec = {"stages": self.timetable.stages}
+        spec = self.timetable.pipeline
         made = (pipeline.uuid for schedule in timetable for pipeline in schedule.pipelines)
         return [Job(str(uuid), spec, {"completed"}, uuid=uuid) for uuid in made]
 

@@ -4,7 +4,7 @@ Their clock is turned back hour by hour, so that slots come due all the while, a
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -22,6 +22,7 @@ STEP = 3
 SLOTS_MAX = 90
 EVERY_S = 2.0
 PATIENCE_S = 5.0
+CRON = "0 * * * *"
 HOUR = timedelta(hours=1)
 THIS_HOUR = "SELECT date_trunc('hour', clock_timestamp())"
 TURN = "UPDATE schedules SET next_run_at = $2 WHERE name = ANY ($1)"
@@ -69,12 +70,12 @@ class Schedule:
 
 @dataclass
 class Timetable:
-    """Two schedules with these stages: one whose pipelines run beside each other, one that buffers a slot."""
+    """Two schedules of this pipeline: one whose pipelines run beside each other, one that buffers a slot."""
 
     name: str
     installation: Installation
     client: Client
-    stages: Sequence[dict[str, Any]]
+    pipeline: dict[str, Any]
     turned_back: int = 0
 
     @property
@@ -86,9 +87,8 @@ class Timetable:
         """Store them."""
         self.hour: datetime = await self.installation.value(THIS_HOUR)
         for name, overlap in zip(self.names, ("allow", "buffer_one"), strict=True):
-            pipeline = {"name": name, "stages": list(self.stages)}
             rules = {"overlap": overlap, "catch_up": "all", "catch_up_max": 100}
-            await self.client.schedules.create({"name": name, "cron": "0 * * * *", "pipeline": pipeline, **rules})
+            await self.client.schedules.create({"name": name, "cron": CRON, "pipeline": self.pipeline, **rules})
 
     @asynccontextmanager
     async def going_round(self) -> AsyncIterator[None]:

@@ -60,8 +60,8 @@ class World:
     """A stage that trains, ``a``, and what became of its checkpoints.
 
     Those that are ``contended`` were written anew, perhaps beside a clean-up: they may be gone, but are told to be. Not
-    even that is promised of those that are ``forlorn``: their files went between their writing and their report, or by a
-    clean-up that died then.
+    even that is promised of those that are ``forlorn``: their files went between their writing and their report, or by
+    a clean-up that died then.
     """
 
     stage: Stage
