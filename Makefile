@@ -3,7 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-CELERY := $(VENV)/celery
+PEERS := $(VENV)/peers
 CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11
 IS_NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in $(CANDIDATES); do $$p -c '$(IS_NEW_ENOUGH)' 2>/dev/null && echo $$p && break; done)
@@ -34,8 +34,8 @@ mutants: $(INSTALLED) ## Plant every known defect, in the model and in the code,
 	@$(BIN)/python -m tests.properties.simulation --mutants
 	@$(BIN)/python -m tests.properties.mutants
 
-chaos: $(INSTALLED) $(CELERY)/.installed ## Let every fault happen to real processes, judge them, and look at arq and Celery
-	@$(BIN)/python -m tests.chaos.campaign --celery $(CELERY)/bin/python $(ARGS)
+chaos: $(INSTALLED) $(PEERS)/celery/.installed ## Let every fault happen to real processes, judge them, and look at arq and Celery
+	@$(BIN)/python -m tests.chaos.campaign --celery $(PEERS)/celery/bin/python $(ARGS)
 
 soak: $(INSTALLED) ## The same faults by two and three, for half an hour
 	@$(BIN)/python -m tests.chaos.campaign --minutes 30 $(ARGS)
@@ -50,14 +50,15 @@ fix: $(INSTALLED) ## Format, and repair what the linter can repair
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format --quiet .
 
-bench: $(INSTALLED) $(CELERY)/.installed ## Measure Headway beside Celery on this machine
-	@$(BIN)/python -m bench --celery $(CELERY)/bin/python
+bench: $(INSTALLED) $(PEERS)/celery/.installed $(PEERS)/dbos/.installed ## Measure Headway beside its peers (ARGS=…)
+	@$(BIN)/python -m bench --arq $(BIN)/python --celery $(PEERS)/celery/bin/python --dbos $(PEERS)/dbos/bin/python $(ARGS)
 
 requirements: ## Pin the dependencies of pyproject.toml again (needs uv; UPGRADE=--upgrade for newer ones)
 	@$(call pin,pyproject.toml --output-file requirements.txt)
 	@$(call pin,pyproject.toml --group dev --constraints requirements.txt --output-file requirements-dev.txt)
 	@$(call pin,--group build --constraints requirements-dev.txt --output-file requirements-build.txt)
-	@$(call pin,--group bench --output-file bench/requirements.txt)
+	@$(call pin,--group celery --output-file bench/peers/requirements/celery.txt)
+	@$(call pin,--group dbos --output-file bench/peers/requirements/dbos.txt)
 
 clean: ## Remove .venv and what the tools left; .headway and its data stay
 	@rm -rf $(VENV) dist bench/results tests/chaos/results .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
@@ -72,7 +73,8 @@ $(INSTALLED): requirements-dev.txt pyproject.toml
 	@$(call install,$(VENV),--no-deps --no-build-isolation -e .)
 	@touch $@
 
-$(CELERY)/.installed: bench/requirements.txt
-	@$(call make_venv,$(CELERY))
-	@$(call install,$(CELERY),--require-hashes -r bench/requirements.txt)
+$(PEERS)/%/.installed: bench/peers/requirements/%.txt
+	@mkdir -p $(PEERS)
+	@$(call make_venv,$(@D))
+	@$(call install,$(@D),--require-hashes -r $<)
 	@touch $@

@@ -6,10 +6,9 @@ never through a link, never waiting for a writer, and only if it is a regular fi
 
 import errno
 import os
-import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
@@ -23,16 +22,6 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 def attempt_directory(data_dir: Path, pipeline: UUID, stage: str, attempt: int) -> Path:
     """Where an attempt keeps its things; the path is absolute."""
     return data_dir.resolve() / FOLDER / str(pipeline) / stage / str(attempt)
-
-
-def remove_artifacts(data_dir: Path, pipeline: UUID) -> None:
-    """Remove all that a pipeline left on disk; renamed first, so that nothing half-deleted carries its name."""
-    directory = data_dir / FOLDER / str(pipeline)
-    trash = directory.with_name(f".trash-{pipeline}")
-    with suppress(FileNotFoundError):
-        directory.rename(trash)
-    with suppress(FileNotFoundError):
-        shutil.rmtree(trash)
 
 
 @contextmanager

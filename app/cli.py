@@ -52,6 +52,18 @@ app.command(
 app.command("app.commands.events:events", group=_PIPELINES, help="Print what happens to all pipelines.")
 app.command("app.commands.queues:queues", group=_PIPELINES, help="List queues; pause and resume them.")
 app.command("app.commands.workers:workers", group=_PIPELINES, help="List workers.")
+app.command(
+    "app.commands.task_types:task_types",
+    name="task-types",
+    group=_PIPELINES,
+    help="List what workers can run; show the params of one.",
+)
+app.command(
+    "app.commands.periodic_tasks:periodic_tasks",
+    name="periodic-tasks",
+    group=_PIPELINES,
+    help="List what workers do by the clock: the last run, the next, what was missed.",
+)
 app.command("app.commands.roles:api", group=_ROLES, help="Serve the HTTP API.")
 app.command("app.commands.roles:scheduler", group=_ROLES, help="Release and dispatch stages; several may run at once.")
 app.command("app.commands.roles:worker", group=_ROLES, help="Run stages.")

@@ -4,12 +4,15 @@ They live in a registry of their own, so that a test can look at one process wit
 Labels never hold ids or paths as clients wrote them: each distinct value would be a series kept for ever.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from app import __version__
 from schemas.pace import RunningTotals
+from schemas.periodic import PeriodicTask
 
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
@@ -89,3 +92,37 @@ def show_running(totals: Iterable[RunningTotals]) -> None:
         running_steps_per_second.labels(each.task).set(each.steps_per_s)
         if each.eta_s is not None:
             running_eta_seconds.labels(each.task).set(each.eta_s)
+
+
+class _PeriodicTasks(Collector):
+    """What Postgres tells of periodic tasks; a counter among it goes on where it was when this process starts."""
+
+    tasks: Sequence[PeriodicTask] = ()
+
+    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+        """As the registry asks for it."""
+        succeeded = GaugeMetricFamily(
+            "headway_periodic_task_last_success_timestamp_seconds",
+            "When a periodic task last completed, in seconds since 1970.",
+            labels=["task"],
+        )
+        missed = CounterMetricFamily(
+            "headway_periodic_task_missed",
+            "Slots of a periodic task that went by without a worker to run them.",
+            labels=["task"],
+        )
+        for task in self.tasks:
+            missed.add_metric([task.name], task.missed)
+            if task.last_success_at is not None:
+                succeeded.add_metric([task.name], task.last_success_at.timestamp())
+        yield succeeded
+        yield missed
+
+
+_periodic_tasks = _PeriodicTasks()
+REGISTRY.register(_periodic_tasks)
+
+
+def show_periodic(tasks: Sequence[PeriodicTask]) -> None:
+    """Tell of these periodic tasks from now on."""
+    _periodic_tasks.tasks = tasks

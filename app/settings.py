@@ -56,6 +56,7 @@ class Settings(BaseSettings):
     stage_env: str = ""
     stage_log_bytes_max: Annotated[int, Field(ge=4_096)] = 100 * 1024 * 1024
 
+    pipeline_retention_days: Annotated[float, Field(gt=0, le=36_500)] | None = None
     checkpoint_retention_days: Annotated[float, Field(gt=0, le=36_500)] = 30
     checkpoint_keep_best: Annotated[int, Field(ge=1, le=10_000)] = 3
     checkpoint_metric: Annotated[str, Field(min_length=1, max_length=128)] = "val_loss"

@@ -1,24 +1,26 @@
-"""Celery, driven from here: ``celery_peer.py`` runs in the environment that has it."""
+"""Other systems, each driven as a program of its own in an environment of its own.
+
+Such a program prints its versions and settings as one line of JSON; then, for each name of a workload on stdin, the
+seconds that it took.
+"""
 
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import urlsplit
 
-from app.embedded import EmbeddedServer
-
+PROGRAMS = Path(__file__).parent / "peers"
 STOP_TIMEOUT_S = 60
 
 
 class Peer:
     """A running peer; ``about`` holds its versions and settings."""
 
-    def __init__(self, asked: IO[str], answers: IO[str]) -> None:
-        self._asked, self._answers = asked, answers
+    def __init__(self, program: str, asked: IO[str], answers: IO[str]) -> None:
+        self._program, self._asked, self._answers = program, asked, answers
         self.about: dict[str, Any] = json.loads(self._answer())
 
     def seconds(self, workload: str) -> float:
@@ -28,25 +30,24 @@ class Peer:
 
     def _answer(self) -> str:
         if not (line := self._answers.readline()):
-            raise RuntimeError("Celery's side has ended; what it said stands above.")
+            raise RuntimeError(f"{self._program} has ended; what it said stands above.")
         return line
 
 
 @contextmanager
-def running(python: Path, valkey: EmbeddedServer) -> Iterator[Peer]:
-    """A peer with a warm worker, on another database of the same Valkey.
+def running(python: Path, program: str, variables: Mapping[str, str]) -> Iterator[Peer]:
+    """A peer that has answered its first task.
 
     Raises:
         RuntimeError: it ended early.
 
     """
-    program = [str(python), str(Path(__file__).with_name("celery_peer.py"))]
-    environment = os.environ | {"VALKEY_SOCKET": urlsplit(valkey.url).path}
+    command = [str(python), str(PROGRAMS / program)]
     with subprocess.Popen(
-        program, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command, env=os.environ | dict(variables), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        yield Peer(process.stdin, process.stdout)
+        yield Peer(program, process.stdin, process.stdout)
         process.stdin.close()
         process.wait(STOP_TIMEOUT_S)

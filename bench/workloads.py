@@ -1,8 +1,17 @@
-"""The three shapes that are measured, as stages and what each waits for. Every stage is a ``noop``."""
+"""The shapes that are measured, as stages and what each waits for, and the task that each stage runs."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 Shape = dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A shape whose stages all run one task."""
+
+    shape: Callable[[], Shape]
+    task: str = "noop"
 
 
 def chain(length: int = 100) -> Shape:
@@ -24,4 +33,11 @@ def diamonds(count: int = 250) -> Shape:
     return shape
 
 
-WORKLOADS: dict[str, Callable[[], Shape]] = {"chain-100": chain, "fan-1000": fan, "diamonds-250": diamonds}
+WORKLOADS = {
+    "chain-100": Workload(chain),
+    "fan-1000": Workload(fan),
+    "diamonds-250": Workload(diamonds),
+    "diamonds-2500": Workload(lambda: diamonds(2_500)),
+    "light-40": Workload(lambda: chain(40), "fibonacci"),
+}
+"""``light-40``: forty light tasks in a row, fibonacci(10) each, as in the public benchmark of workflow engines."""

@@ -533,6 +533,7 @@ BEGIN
         DELETE FROM dependencies WHERE pipeline_id = pipeline.id;
         DELETE FROM stages WHERE pipeline_id = pipeline.id;
         DELETE FROM pipelines WHERE id = pipeline.id;
+        INSERT INTO artifacts_left (pipeline) VALUES (target) ON CONFLICT DO NOTHING;
     END IF;
     RETURN pipeline.status;
 END $$;
@@ -1045,6 +1046,33 @@ CREATE FUNCTION public.place_of(id xid8) RETURNS bigint
 CREATE FUNCTION public.places_before() RETURNS bigint
     LANGUAGE sql STABLE
     AS $$SELECT 0::bigint$$;
+
+--
+-- Name: prune_pipeline(uuid, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.prune_pipeline(target uuid, ended_before timestamp with time zone) RETURNS boolean
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+-- Deletes a pipeline that ended before then, unless one of its checkpoints is pinned; true if it did. One that somebody
+-- is at has time until the next prune.
+DECLARE
+    pipeline pipelines;
+BEGIN
+    PERFORM set_config('lock_timeout', '2s', true);
+    SELECT * INTO pipeline FROM pipelines WHERE uuid = target AND finished_at < ended_before FOR UPDATE NOWAIT;
+    -- Locked, so that none is pinned from here on.
+    PERFORM FROM checkpoints WHERE pipeline_id = pipeline.id ORDER BY id FOR UPDATE NOWAIT;
+    IF pipeline.id IS NULL OR EXISTS (SELECT FROM checkpoints WHERE pipeline_id = pipeline.id AND pinned) THEN
+        RETURN false;
+    END IF;
+    PERFORM delete_pipeline(target);
+    RETURN true;
+EXCEPTION WHEN lock_not_available THEN
+    RETURN false;
+END $$;
 
 --
 -- Name: purge_pipelines(bigint[], text, boolean); Type: FUNCTION; Schema: public; Owner: -
@@ -1664,6 +1692,15 @@ CREATE FUNCTION public.why_skipped(pipeline bigint, stage integer, rule text) RE
 $$;
 
 --
+-- Name: artifacts_left; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.artifacts_left (
+    pipeline uuid NOT NULL,
+    deleted_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+--
 -- Name: attempts; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -2193,6 +2230,13 @@ CREATE TABLE public.workers (
 );
 
 --
+-- Name: artifacts_left artifacts_left_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.artifacts_left
+    ADD CONSTRAINT artifacts_left_pkey PRIMARY KEY (pipeline);
+
+--
 -- Name: attempts attempts_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -2422,6 +2466,12 @@ CREATE INDEX checkpoints_by_pipeline ON public.checkpoints USING btree (pipeline
 CREATE INDEX checkpoints_by_state ON public.checkpoints USING btree (state, id);
 
 --
+-- Name: checkpoints_pinned; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX checkpoints_pinned ON public.checkpoints USING btree (pipeline_id) WHERE pinned;
+
+--
 -- Name: checkpoints_to_judge; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -2462,6 +2512,12 @@ CREATE INDEX failures_by_rules ON public.failures USING btree (rule_version, fai
 --
 
 CREATE INDEX idempotency_keys_by_expiry ON public.idempotency_keys USING btree (expires_at);
+
+--
+-- Name: periodic_runs_by_outcome; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX periodic_runs_by_outcome ON public.periodic_runs USING btree (name, outcome, slot);
 
 --
 -- Name: periodic_runs_running; Type: INDEX; Schema: public; Owner: -

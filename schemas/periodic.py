@@ -42,12 +42,16 @@ class PeriodicRun(Struct, kw_only=True):
 
 
 class PeriodicTask(Struct, kw_only=True):
-    """A periodic task; ``next_run_at`` lies in the past when a slot has begun and nobody has taken it."""
+    """A periodic task; ``next_run_at`` lies in the past when a slot has begun and nobody has taken it.
+
+    ``last_success_at`` is when a run last completed, as far as runs are kept.
+    """
 
     name: str
     interval_s: int
     last_run: PeriodicRun | None
     next_run_at: datetime
+    last_success_at: datetime | None
     missed: int
     last_missed_at: datetime | None
 

@@ -16,7 +16,7 @@ import structlog
 
 from app.errors import Unavailable
 from app.log import Outage
-from app.services import diagnosis, pace, periodic, retention, schedules
+from app.services import diagnosis, pace, periodic, pruning, retention, schedules
 from schemas.periodic import SlotOutcome, TakenSlot
 from workers.room import Room
 
@@ -45,6 +45,16 @@ async def prune_slots(room: Room) -> int:
     return await periodic.prune(room.pool, KEPT_S) + await schedules.prune(room.pool, KEPT_S)
 
 
+async def prune_old_pipelines(room: Room) -> int:
+    """Delete the pipelines that ended long ago, if the settings say so; and finish the deletes that have died."""
+    settings = room.settings
+    await pruning.remove_leftovers(room.pool, settings.data_dir)
+    if settings.pipeline_retention_days is None:
+        return 0
+    older_than_s = settings.pipeline_retention_days * DAY_S
+    return await pruning.prune(room.pool, settings.data_dir, older_than_s=older_than_s)
+
+
 async def cleanup_old_checkpoints(room: Room) -> int:
     """Thin out the checkpoints of pipelines that ended long ago, as the settings say."""
     settings, rule = room.settings, retention.rule_of(room.settings)
@@ -67,6 +77,7 @@ async def scan_failed_jobs(room: Room) -> int:
 
 PERIODIC: tuple[Periodic, ...] = (
     Periodic("prune_slots", 3_600, prune_slots),
+    Periodic("prune_old_pipelines", 3_600, prune_old_pipelines, timeout_s=3_000.0),
     Periodic("scan_failed_jobs", 300, scan_failed_jobs, timeout_s=240.0),
     Periodic("cleanup_old_checkpoints", 3_600, cleanup_old_checkpoints, timeout_s=3_000.0),
     Periodic("update_job_metrics", 60, update_job_metrics, timeout_s=30.0),

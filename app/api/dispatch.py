@@ -7,8 +7,8 @@ import structlog
 
 from app import metrics
 from app.api.state import ApiState
-from app.artifacts import remove_artifacts
 from app.queue import REDIS_AWAY
+from app.services.pruning import remove_artifacts
 from schemas.stage import Transition
 
 log = structlog.get_logger("headway.api")
@@ -34,4 +34,4 @@ async def after_commit(state: ApiState, transition: Transition, *, cancelling: b
 async def after_delete(state: ApiState, pipeline: UUID) -> None:
     """End the streams of a pipeline that is deleted, and remove its artifacts. Raises OSError when those resist."""
     state.broadcaster.look([pipeline])
-    await asyncio.to_thread(remove_artifacts, state.settings.data_dir, pipeline)
+    await remove_artifacts(state.pool, state.settings.data_dir, pipeline)

@@ -101,6 +101,7 @@ ANSWERS: dict[str, Any] = {
                     "duration_s": 0.013027,
                 },
                 "next_run_at": "2026-11-24T04:00:00Z",
+                "last_success_at": "2026-11-24T03:00:00.160318Z",
                 "missed": 0,
                 "last_missed_at": None,
             },

@@ -8,8 +8,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from app.api.state import ApiState, Check
 from app.errors import HeadwayError, Unavailable
-from app.metrics import REGISTRY, show_running
+from app.metrics import REGISTRY, show_periodic, show_running
 from app.queue import REDIS_AWAY
+from app.services import periodic
 from app.services.pace import running_totals
 
 CHECK_TIMEOUT_S = 2.0
@@ -60,10 +61,12 @@ async def _outcome(check: Check) -> str:
     quiet=True,
 )
 async def metrics(state: ApiState) -> bytes:
-    """In the Prometheus text format. Needs the token when one is set. Without Postgres, what runs is left out."""
+    """In the Prometheus text format. Needs the token when one is set. Without Postgres, what it knows is left out."""
     try:
         async with asyncio.timeout(CHECK_TIMEOUT_S):
             show_running(await running_totals(state.pool, TASKS_SHOWN_MAX))
+            show_periodic(await periodic.every(state.pool))
     except (Unavailable, TimeoutError):
         show_running([])
+        show_periodic([])
     return generate_latest(REGISTRY)

@@ -9,7 +9,7 @@ from app.commands import exits
 from app.commands.calls import assignments, connect, enough, tell_more
 from app.commands.follow import submitted
 from app.commands.mistakes import explain
-from app.commands.params import params_of
+from app.commands.params import params_of, print_params
 from app.commands.spec_file import SpecFile, parse, read_text
 from app.commands.terminal import OutputOption, print_json, print_line, print_table
 from app.commands.wording import age
@@ -127,25 +127,8 @@ async def submit(
 
 def _draw(template: Template) -> None:
     print_line(f"{template.name} {template.version} {template.description}".strip())
-    properties = template.params_schema.get("properties", {})
-    required = template.params_schema.get("required", [])
-    rows = [
-        (
-            name,
-            schema.get("type", ""),
-            "needed" if name in required else _default(schema),
-            schema.get("description", ""),
-        )
-        for name, schema in properties.items()
-        if isinstance(schema, dict)
-    ]
-    print_table("param, type, default, description", rows, flexible="default, description")
+    print_params(template.params_schema)
     stages = template.pipeline.get("stages")
     for stage in stages if isinstance(stages, list) else ():
         if isinstance(stage, dict):
             print_line(f"{stage.get('name')}: {stage.get('task')}")
-
-
-def _default(schema: dict[str, Any]) -> str:
-    found = schema.get("default", "")
-    return str(found["from"]) if isinstance(found, dict) and "from" in found else str(found)

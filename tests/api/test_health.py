@@ -1,5 +1,6 @@
 """What is told to whatever restarts, routes to or watches the process."""
 
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import httpx2
@@ -10,7 +11,8 @@ from app.api import health
 from app.broadcast import Broadcaster
 from app.errors import Unavailable
 from app.metrics import REGISTRY
-from app.services import pace, stages, workers
+from app.services import pace, periodic, stages, workers
+from schemas.periodic import SlotOutcome
 from schemas.stage import Progress
 from tests.support.pipelines import submit
 from tests.support.workers import a_worker, ending
@@ -142,6 +144,37 @@ async def test_what_runs_is_told_by_task_and_no_more_when_it_has_ended(client, p
     assert await told() == {}
 
 
+async def periodic_metrics(client):
+    families = text_string_to_metric_families((await client.get("/metrics")).text)
+    return {
+        (sample.name.removeprefix("headway_periodic_task_"), sample.labels["task"]): sample.value
+        for family in families
+        if family.name.startswith("headway_periodic_task_")
+        for sample in family.samples
+    }
+
+
+async def test_when_periodic_tasks_last_succeeded_and_how_often_they_were_missed_is_told_by_task(client, pool):
+    worker = await a_worker(pool)
+
+    async def run(outcome):
+        (taken,) = await periodic.take(pool, worker.id, {"scan": (3_600, 60.0)})
+        await periodic.finish(pool, worker.id, taken, outcome)
+
+    await run(SlotOutcome.COMPLETED)
+    for statement in (
+        "UPDATE periodic_runs SET slot = slot - interval '3 h', finished_at = '2026-01-02 03:04:05Z'",
+        "UPDATE periodic_tasks SET last_slot = last_slot - interval '3 h'",
+    ):
+        await pool.execute(statement)
+    await run(SlotOutcome.FAILED)
+
+    at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC).timestamp()
+    told = {("last_success_timestamp_seconds", "scan"): at, ("missed_total", "scan"): 2}
+    assert await periodic_metrics(client) == told
+    assert await periodic_metrics(client) == told
+
+
 async def test_without_postgres_the_other_metrics_are_told(client, monkeypatch):
     async def away(*_):
         raise Unavailable("away")
@@ -150,3 +183,4 @@ async def test_without_postgres_the_other_metrics_are_told(client, monkeypatch):
     answer = await client.get("/metrics")
     assert answer.status_code == 200
     assert "headway_build_info" in answer.text
+    assert await periodic_metrics(client) == {}

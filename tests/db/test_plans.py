@@ -6,11 +6,13 @@ The lists that clients ask for have tests of their own, ``test_selection.py`` an
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 import asyncpg
 import pytest
 
 from app.db import checkpoints as db_checkpoints
+from app.db import pruning as db_pruning
 from app.db import queries
 from app.db import stages as db_stages
 from app.services import (
@@ -125,6 +127,9 @@ STATEMENTS: dict[str, Callable[[Present], Awaitable[object]]] = {
     "pipelines.retry": lambda now: pipelines.retry(now.pool, now.failed.uuid),
     "pipelines.patch": lambda now: pipelines.patch(now.pool, now.queued.uuid, {"priority": 7}),
     "pipelines.delete": lambda now: pipelines.delete(now.pool, now.failed.uuid),
+    "pruning.ended": lambda now: db_pruning.ended(now.pool.c, datetime.now(UTC), 0, 50),
+    "pruning.left": lambda now: db_pruning.left(now.pool.c, UUID(int=0)),
+    "pruning.prune": lambda now: db_pruning.prune(now.pool.c, now.failed.uuid, datetime.now(UTC)),
     "pipelines.get": lambda now: pipelines.get(now.pool, now.running.uuid),
     "pipelines.progress": lambda now: pipelines.progress(now.pool, now.running.uuid),
     "pipelines.graph": lambda now: graph.get(now.pool, now.running.uuid),
@@ -197,7 +202,8 @@ ELSEWHERE = {
 } | {f"schedules.{name}" for name in ("due", "fire_waiting", "in_the_way")}
 """What other tests put before a long history, those of the lists and of the streams; or one above, with its own."""
 WITHOUT_HISTORY = {"server", "pace.totals", "workers", "queues.paused", "stages.now", "periodic", "templates"} | {
-    f"schedules.{name}" for name in ("create", "change", "delete", "now", "summary", "get", "page")
+    *(f"schedules.{name}" for name in ("create", "change", "delete", "now", "summary", "get", "page")),
+    "pruning.removed",
 }
 """What asks tables that do not grow with history, or none."""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -12,11 +13,23 @@ from tests.support.processes import Oracle, Watched, until
 
 TRAINING = {"dataset": {"from": "stages.prepare.result.dataset"}, "epochs": 18, "epoch_delay_s": 0.2}
 
+OPEN_RUNS = "SELECT count(*) FROM periodic_runs WHERE name ~ 'upkeep' AND outcome IS NULL"
+DAY_AGO = """
+WITH newest AS (
+    UPDATE periodic_runs SET slot = slot - make_interval(days => 10 - $1) FROM periodic_tasks AS t
+     WHERE t.name = periodic_runs.name AND slot = t.last_slot AND t.name ~ 'upkeep'
+)
+UPDATE periodic_tasks SET last_slot = last_slot - interval '1 day' WHERE name ~ 'upkeep'"""
+RUNS = """
+SELECT name, count(*), array_agg(DISTINCT outcome), t.missed FROM periodic_runs JOIN periodic_tasks AS t USING (name)
+ WHERE name ~ 'upkeep' GROUP BY name, t.missed ORDER BY name"""
+
 
 @pytest.fixture(scope="module")
 async def installation(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
     """Two of each."""
-    async with Installation(tmp_path_factory.mktemp("headway"), worker_concurrency=2) as installation:
+    hurried = {"task_modules": "hurried_clock", "worker_concurrency": 2}
+    async with Installation(tmp_path_factory.mktemp("headway"), **hurried) as installation:
         for _ in range(2):
             installation.api()
             installation.scheduler()
@@ -61,11 +74,41 @@ async def test_two_schedulers_fire_fifty_slots_of_a_schedule_each_once(headway: 
     await headway.schedules.delete("s")
 
     made = await installation.query(
-        "SELECT uuid, labels ->> 'headway.slot' AS slot FROM pipelines WHERE name = $1", "each-minute"
+        "SELECT uuid, (labels ->> 'headway.slot')::timestamptz AS slot FROM pipelines WHERE name = $1", "each-minute"
     )
-    assert len({each["slot"] for each in made}) == len(made) >= 50
+    assert len(made) >= 50
+    assert sorted(each["slot"] for each in made) == [
+        row["next_run_at"] + timedelta(minutes=number) for number in range(len(made))
+    ]
     ended = await asyncio.gather(*(headway.ended(each["uuid"]) for each in made))
     assert {pipeline.status for pipeline in ended} == {"completed"}
+
+
+async def test_two_workers_run_fifty_slots_of_periodic_tasks_each_once(installation: Installation):
+    log, workers = installation.data_dir / "upkeep.log", [p.pid for p in installation.processes if p.role == "worker"]
+
+    def said() -> Counter[str]:
+        return Counter(log.read_text().splitlines())
+
+    def ticks() -> list[int]:
+        return [said()[f"{worker} tick"] for worker in workers]
+
+    async def are_done() -> bool:
+        return await installation.value(OPEN_RUNS) == 0
+
+    await until(lambda: log.exists() and all(ticks()), "not both workers tick")
+    for number in range(1, 5):
+        await until(are_done, "the slots before were not run")
+        # As if a day had gone by since the slot before.
+        await installation.query(DAY_AGO, number)
+        enough = max(ticks()) + 1
+        await until(lambda: min(ticks()) >= enough, "not both have ticked")  # noqa: B023
+    await until(are_done, "the last slots were not run")
+
+    runs = Counter(line.split()[1] for line in said().elements() if not line.endswith("tick"))
+    assert runs == {f"upkeep-{number}": 5 for number in range(10)}
+    rows = await installation.query(RUNS)
+    assert [tuple(row) for row in rows] == [(f"upkeep-{number}", 5, ["completed"], 0) for number in range(10)]
 
 
 async def test_a_worker_that_is_asked_to_leave_lets_its_short_stages_finish(

@@ -31,6 +31,7 @@ _TABLES = (
     "periodic_runs",
     "templates",
     "schedules",
+    "artifacts_left",
 )
 EMPTY = "; ".join([*(f"DELETE FROM {table}" for table in _TABLES), "UPDATE queues SET paused_at = NULL"])
 

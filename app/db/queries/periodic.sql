@@ -13,6 +13,8 @@ SELECT coalesce(json_agg(json_build_object(
            'next_run_at', greatest(t.last_slot + make_interval(secs => t.interval_s), n.slot),
            'missed', t.missed + coalesce(
                greatest(0, ceil(extract(epoch FROM n.slot - t.last_slot) / t.interval_s) - 1), 0)::bigint,
+           'last_success_at', (SELECT r.finished_at FROM periodic_runs AS r WHERE r.name = t.name AND r.outcome = 'completed'
+                                ORDER BY r.slot DESC LIMIT 1),
            'last_missed_at', (SELECT max(m.slot) FROM periodic_runs AS m WHERE m.name = t.name AND m.outcome = 'missed'),
            'last_run', (
                SELECT json_build_object(

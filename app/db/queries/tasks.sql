@@ -31,7 +31,9 @@ CROSS JOIN LATERAL (SELECT * FROM pipelines WHERE id = s.pipeline_id OFFSET 0) A
 LEFT JOIN workers AS w ON w.id = s.worker_id
 CROSS JOIN LATERAL (
     SELECT json_agg(o.name ORDER BY o.position) AS names, array_agg(o.name) FILTER (WHERE o.finished_at IS NULL) AS awaited
-      FROM dependencies AS e JOIN stages AS o ON o.pipeline_id = e.pipeline_id AND o.position = e.depends_on
+      FROM dependencies AS e
+     CROSS JOIN LATERAL (
+         SELECT * FROM stages WHERE pipeline_id = e.pipeline_id AND position = e.depends_on OFFSET 0) AS o
      WHERE e.pipeline_id = s.pipeline_id AND e.stage = s.position) AS d
 
 -- name: walk

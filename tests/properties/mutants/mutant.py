@@ -8,6 +8,8 @@ ROOT = Path(__file__).parents[3]
 PROTOCOL = "migrations/0001_initial.sql"
 COMPLETION = "migrations/0007_failures.sql"
 """Where the newest texts of ``complete_stages`` and ``expire_stages`` are."""
+DELETION = "migrations/0008_upkeep.sql"
+"""Where the newest text of ``delete_pipeline`` is."""
 
 
 class Mutant(NamedTuple):

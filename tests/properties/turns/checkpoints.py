@@ -8,11 +8,11 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, NamedTuple
 
-from app.artifacts import FOLDER, attempt_directory, remove_artifacts
+from app.artifacts import FOLDER, attempt_directory
 from app.core.retention import Rule
 from app.db.pool import Pool
 from app.errors import Conflict, NotFound
-from app.services import checkpoints, pipelines, retention, stages
+from app.services import checkpoints, pipelines, pruning, retention, stages
 from schemas.checkpoint import CheckpointReport
 from schemas.stage import Claim
 from tests.properties.interleaving.numbers import Numbers
@@ -23,9 +23,22 @@ from tests.support.workers import a_worker, ending
 
 LOSSES = (50.0, 20.0, 70.0, 60.0, 40.0)
 """Of the checkpoints that are there at the beginning."""
-OFTEN = [*["save"] * 4, *["clean"] * 5, "save anew", "pin", "pin", "unpin", "hourly", "end", "end", "delete"]
+OFTEN = [
+    *["save"] * 4,
+    *["clean"] * 5,
+    "save anew",
+    "pin",
+    "pin",
+    "unpin",
+    "hourly",
+    "end",
+    "end",
+    "delete",
+    "prune",
+    "prune",
+]
 RULE = Rule(best_n=1, metric="loss")
-EMPTY = "TRUNCATE pipelines, stages, dependencies, attempts, events, checkpoints, workers CASCADE"
+EMPTY = "TRUNCATE pipelines, stages, dependencies, attempts, events, checkpoints, workers, artifacts_left CASCADE"
 ROWS = "SELECT step, state, pinned, (metrics ->> 'loss')::float AS loss FROM checkpoints ORDER BY step"
 FILES = {"weights", "optimizer"}
 removable, remove = retention._removable, retention.remove
@@ -72,8 +85,8 @@ class World:
     contended: set[int] = field(default_factory=set)
     forlorn: set[int] = field(default_factory=set)
     is_live: bool = True
-    has_ended: bool = False
     is_deleted: bool = False
+    owner_deletes: bool = False
     met: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -117,8 +130,9 @@ class World:
             "hourly": self._clean_hourly,
             "pin": lambda pool: self._pin(pool, step, pinned=True),
             "unpin": lambda pool: self._pin(pool, step, pinned=False),
-            "end": self._end,
+            "end": self.end,
             "delete": self._delete,
+            "prune": self._prune,
         }
         what = n.one_of(OFTEN)
         if what in acts:
@@ -164,26 +178,38 @@ class World:
         else:
             self.met["pinned"] += pinned
 
-    async def _end(self, pool: Pool) -> None:
+    async def end(self, pool: Pool) -> None:
         """Both stages complete."""
         self.is_live = False
         await stages.complete(pool, [ending(claim) for claim in self.claims])
 
-    async def _delete(self, pool: Pool) -> None:
-        if not self.is_live and not self.stage.open_calls and not self.has_ended:
+    async def _settle(self) -> None:
+        """The scheduler follows up, if nobody holds a lock that it would want."""
+        locked = any(client.waits or client.at == "before COMMIT" for client in self.stage.clients)
+        if not (self.is_live or locked or self.is_deleted):
             await self.pipeline.release()
-            self.has_ended = await self.pipeline.status() == "completed"
+
+    async def _delete(self, pool: Pool) -> None:
+        await self._settle()
         try:
             await pipelines.delete(pool, self.pipeline.uuid)
         except (Conflict, NotFound):
             return
-        self.is_deleted = True
-        remove_artifacts(self.data_dir, self.pipeline.uuid)
-        self.met["deleted"] += 1
+        self.owner_deletes = True
+        self.met["deleted by its owner"] += 1
+        await pruning.remove_artifacts(pool, self.data_dir, self.pipeline.uuid)
+
+    async def _prune(self, pool: Pool) -> None:
+        await self._settle()
+        self.met["pruned"] += await pruning.prune(pool, self.data_dir, older_than_s=-1e6)
 
     async def hold(self, before: dict[int, Row]) -> None:
         """Nothing that is to be kept has gone, and nothing is half there."""
         rows = await self.rows()
+        if not self.is_deleted and not rows and before:
+            self.is_deleted = True
+            is_pinned = any(row.pinned for row in before.values())
+            assert self.owner_deletes or not is_pinned, "it was pruned, and something is pinned"
         completes = [step for step, row in before.items() if row.state == "complete"]
         for step, row in rows.items():
             self.met[row.state] += row.state != before.get(step, row).state
@@ -201,7 +227,9 @@ class World:
 
     async def drain(self) -> None:
         """Everybody comes to an end, and a last clean-up finishes whatever the dead have begun."""
+        before = await self.rows()
         await self.stage.rest()
+        await self.hold(before)
         rows, client = await self.rows(), self.stage.clients[0]
         complete = {step: row for step, row in rows.items() if row.state == "complete"}
         wanted = {step for step, row in complete.items() if row.pinned}
@@ -222,7 +250,8 @@ class World:
             assert {step for step in reported if not self.is_gone(step)} == wanted - self.contended
             told = {step for step in self.contended - self.forlorn if rows[step].state == "complete"}
             assert all(self.is_whole(step) for step in told), f"{told} are complete, and one is torn"
-        assert not (self.is_deleted and (self.data_dir / FOLDER / str(self.pipeline.uuid)).exists())
+        await pruning.remove_leftovers(self.stage.pool, self.data_dir)
+        assert (self.data_dir / FOLDER / str(self.pipeline.uuid)).exists() is not self.is_deleted
         shutil.rmtree(self.data_dir)
 
 
@@ -251,8 +280,8 @@ class Does:
         self.world.met[self.what.split()[0]] += 1
 
 
-async def fresh(stage: Stage, _number: int) -> World:
-    """A world with a pipeline of two stages that run."""
+async def fresh(stage: Stage, number: int) -> World:
+    """A world with a pipeline of two stages that run; in every third it has ended."""
     REMOVED.clear()
     await stage.control.execute(EMPTY)
     pipeline, worker = await submit(stage.pool, PAIR), await a_worker(stage.pool)
@@ -261,4 +290,7 @@ async def fresh(stage: Stage, _number: int) -> World:
     world = World(stage, data_dir, pipeline, await worker.claim(pipeline, "a", "b"))
     for step, loss in enumerate(LOSSES, 1):
         await world.save(stage.pool, step, loss)
+    if number % 3 == 0:
+        await world.end(stage.pool)
+        await pipeline.release()
     return world

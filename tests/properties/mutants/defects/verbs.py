@@ -1,6 +1,6 @@
 """Defects of what clients ask for: create, start, cancel, pause, resume, retry, delete."""
 
-from tests.properties.mutants.mutant import PROTOCOL, Mutant
+from tests.properties.mutants.mutant import DELETION, PROTOCOL, Mutant
 
 FOUND = "WHERE uuid = target FOR NO KEY UPDATE;\n    IF NOT FOUND THEN\n        RETURN NULL;\n"
 QUEUED = "s.pipeline_id = pipeline.id AND s.status = 'queued'"
@@ -264,30 +264,67 @@ DELETES = (
     Mutant(
         "delete_of_what_runs",
         "a pipeline that is under way can be deleted",
-        PROTOCOL,
+        DELETION,
         {"IF FOUND AND (pipeline.finished_at IS NOT NULL OR pipeline.status = 'pending') THEN": "IF FOUND THEN"},
         ("test_a_pipeline_that_is_under_way_cannot_be_deleted",),
     ),
     Mutant(
         "delete_without_lock",
         "a delete believes the status from before it had the lock",
-        PROTOCOL,
+        DELETION,
         {"WHERE uuid = target FOR UPDATE;": "WHERE uuid = target;"},
         ("test_a_pipeline_that_is_started_before_its_delete_stays",),
     ),
     Mutant(
         "delete_leaves_checkpoints",
         "the checkpoints of a deleted pipeline stay",
-        PROTOCOL,
+        DELETION,
         {"        DELETE FROM checkpoints WHERE pipeline_id = pipeline.id;\n": ""},
         ("test_a_deleted_pipeline_leaves_no_row_and_its_neighbour_all",),
     ),
     Mutant(
         "delete_leaves_attempts",
         "the attempts of a deleted pipeline stay",
-        PROTOCOL,
+        DELETION,
         {"        DELETE FROM attempts WHERE pipeline_id = pipeline.id;\n": ""},
         ("test_a_deleted_pipeline_leaves_no_row_and_its_neighbour_all",),
     ),
 )
-ALL = STARTS + CANCELS + PAUSES + RETRIES + DELETES
+PRUNES = (
+    Mutant(
+        "delete_leaves_no_word",
+        "nobody knows of the artifacts of a deleted pipeline any more",
+        DELETION,
+        {"        INSERT INTO artifacts_left (pipeline) VALUES (target) ON CONFLICT DO NOTHING;\n": ""},
+        ("test_a_prune_that_dies_anywhere_is_finished_by_the_next_one",),
+    ),
+    Mutant(
+        "prune_of_pinned",
+        "a pipeline with a pinned checkpoint is pruned",
+        DELETION,
+        {" OR EXISTS (SELECT FROM checkpoints WHERE pipeline_id = pipeline.id AND pinned)": ""},
+        ("test_one_that_was_pinned_since_it_was_chosen_stays",),
+    ),
+    Mutant(
+        "prune_of_unlocked_checkpoints",
+        "a checkpoint that is being pinned is pruned",
+        DELETION,
+        {"    PERFORM FROM checkpoints WHERE pipeline_id = pipeline.id ORDER BY id FOR UPDATE NOWAIT;\n": ""},
+        ("test_one_whose_checkpoint_is_being_pinned_stays",),
+    ),
+    Mutant(
+        "prune_of_what_lives_again",
+        "a pipeline that was retried after it had been chosen is pruned",
+        DELETION,
+        {" AND finished_at < ended_before FOR UPDATE NOWAIT;": " FOR UPDATE NOWAIT;"},
+        ("test_one_that_ended_again_since_it_was_chosen_stays",),
+    ),
+    Mutant(
+        "leftover_of_the_living",
+        "the artifacts of a pipeline that was made anew under its old uuid are removed",
+        "app/db/queries/pruning.sql",
+        {" AND NOT EXISTS (SELECT FROM pipelines AS p WHERE p.uuid = l.pipeline)": ""},
+        ("test_what_was_made_anew_under_its_old_uuid_keeps_its_files",),
+    ),
+)
+ALL = STARTS + CANCELS + PAUSES + RETRIES + DELETES + PRUNES
