@@ -26,7 +26,6 @@ class Listener:
         self.placed = asyncio.Event()
         self.heard: dict[UUID, list[list[int]]] = defaultdict(list)
         self.ended: set[UUID] = set()
-        self.connections = 0
 
     async def listen(self, client: Client, churn: asyncio.Event, rng: random.Random) -> None:
         """Do so for ever, as one who hangs up every now and then, and while ``churn`` is set all the time."""
@@ -41,7 +40,6 @@ class Listener:
         now: dict[UUID, list[int]] = {}
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": self.cursor} if self.cursor else {})
         async with client._http.stream(PATH, headers, (), SILENCE_MAX_S) as response:
-            self.connections += 1
             async for message in httpx2.EventSource(response):
                 self.cursor = message.id or self.cursor
                 self.placed.set()

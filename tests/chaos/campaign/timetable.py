@@ -22,6 +22,7 @@ STEP = 3
 SLOTS_MAX = 90
 EVERY_S = 2.0
 PATIENCE_S = 5.0
+OVERLAPS = ("allow", "buffer_one")
 CRON = "0 * * * *"
 HOUR = timedelta(hours=1)
 THIS_HOUR = "SELECT date_trunc('hour', clock_timestamp())"
@@ -81,12 +82,12 @@ class Timetable:
     @property
     def names(self) -> list[str]:
         """Of the schedules."""
-        return [f"{self.name}-{overlap}".replace("_", "-") for overlap in ("allow", "buffer_one")]
+        return [f"{self.name}-{overlap.replace('_', '-')}" for overlap in OVERLAPS]
 
     async def make(self) -> None:
         """Store them."""
         self.hour: datetime = await self.installation.value(THIS_HOUR)
-        for name, overlap in zip(self.names, ("allow", "buffer_one"), strict=True):
+        for name, overlap in zip(self.names, OVERLAPS, strict=True):
             rules = {"overlap": overlap, "catch_up": "all", "catch_up_max": 100}
             await self.client.schedules.create({"name": name, "cron": CRON, "pipeline": self.pipeline, **rules})
 
@@ -127,7 +128,7 @@ class Timetable:
         """Look at them."""
         found = []
         for row in await c.fetch(SCHEDULES, self.names):
-            hours = range(-self.turned_back, round((row["next"] - self.hour) / HOUR)) if self.turned_back else ()
+            hours = range(-self.turned_back, round((row["next"] - self.hour) / HOUR))
             due = [self.hour + number * HOUR for number in hours]
             slots, pipelines = [Slot(*each) for each in row["slots"]], [Made(*each) for each in row["pipelines"]]
             found.append(Schedule(row["name"], row["overlap"], due, slots, pipelines))
