@@ -7,7 +7,8 @@ makes up for the one and the claim in Postgres for the other. Keys, below the pr
 ``wake:<queue>:<slot>``    marker that wakes one blocked worker
 ``lanes``                  set of the lanes that hold jobs
 ``inflight``, ``homes``    ids popped but not yet claimed in Postgres, and where they go back to
-``events``, ``live``       streams: hints of what was committed; reports of running stages
+``completions``            stream: the pipelines in which a stage has ended, for the schedulers
+``events``, ``live``       streams for the API: hints of what was committed; reports of running stages
 ``epoch``                  which life of which Redis server holds all that should be there
 
 A task that plugs in has lanes of its own, ``…:<slot>:<task>``: its jobs reach only the workers that can run it, and
@@ -130,7 +131,7 @@ class JobQueue:
         return sum([await self._enqueue(keys=keys, args=batch) for batch in self._batches(stages)])
 
     async def announce(self, transition: Transition) -> None:
-        """After a commit, in one round trip: dispatch what it queued and say on the event stream what has news."""
+        """After a commit, in one round trip: dispatch what it queued and say on the streams what has news."""
         pipe = self.redis.pipeline(transaction=False)
         for batch in self._batches(transition.queued):
             pipe.eval(ENQUEUE, 2, self._in_flight, self._lanes, *batch)
@@ -221,15 +222,15 @@ class JobQueue:
             await self.redis.bzpopmin(markers, timeout_s)
 
     async def hint(self, hints: Iterable[Hint]) -> None:
-        """Say on the event stream that these pipelines have news."""
+        """Say on the streams that these pipelines have news."""
         await self.announce(Transition(hints=list(hints)))
 
     def _add_hints(self, pipe: Pipeline, hints: Iterable[Hint]) -> None:
         for hint in hints:
-            fields: dict[Any, Any] = {"i": hint.pipeline_id, "p": str(hint.pipeline), "s": hint.seq}
+            news: dict[Any, Any] = {"p": str(hint.pipeline), "s": hint.seq}
+            pipe.xadd(self._key("events"), news, maxlen=STREAM_LENGTH, approximate=True)
             if hint.releasable:
-                fields["r"] = 1
-            pipe.xadd(self._key("events"), fields, maxlen=STREAM_LENGTH, approximate=True)
+                pipe.xadd(self._key("completions"), {"i": hint.pipeline_id}, maxlen=STREAM_LENGTH, approximate=True)
 
     async def tell(self, events: Iterable[LiveEvent]) -> None:
         """Pass on what running stages report, for whoever watches just now."""

@@ -317,6 +317,7 @@ BEGIN
     RETURN (
         SELECT json_build_object(
                    'locked', left_out(ended_stages, locked),
+                   'dependents', coalesce(sum(s.dependents), 0),
                    'stale', coalesce(json_agg(c.stage) FILTER (
                        WHERE s.uuid IS NULL
                           OR (s.pipeline_id = ANY (locked) AND a.outcome IS DISTINCT FROM c.outcome)), '[]'),

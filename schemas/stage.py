@@ -144,11 +144,12 @@ class Completion(Struct, frozen=True):
 class Completed(Transition, frozen=True, kw_only=True):
     """The answer to a batch of completions: ``stale`` ones came from an attempt that no longer holds its stage.
 
-    ``locked`` as in ``Claimed``.
+    ``locked`` as in ``Claimed``. So many ``dependents`` may wait for what was completed.
     """
 
     locked: list[list[UUID]] = []
     stale: list[UUID] = []
+    dependents: int = 0
 
 
 class Released(Transition, frozen=True, kw_only=True):

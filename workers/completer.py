@@ -10,7 +10,7 @@ from app.errors import Unavailable
 from app.log import Outage
 from app.services import stages
 from schemas.stage import Completed, Completion
-from workers.publish import publish_hints
+from workers.follow_up import follow_up
 from workers.room import Room
 
 BATCH_MAX = 500
@@ -71,6 +71,6 @@ class Completer:
                 self.room.let_go(completion.lease_token)
         if answer.stale:
             log.warning("outcomes_came_too_late", stages=[str(stage) for stage in answer.stale])
-        await publish_hints(self.room.queue, answer.hints)
+        await follow_up(self.room, answer)
         if locked:
             await asyncio.sleep(PAUSE_S)

@@ -1,8 +1,7 @@
-"""Publish: the worker's only way to the event streams. Everything said here may be lost."""
+"""Publish: the worker's way to the queues and the event streams. Everything said here may be lost."""
 
 import asyncio
 import time
-from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +10,7 @@ import structlog
 
 from app.queue import REDIS_AWAY, JobQueue
 from schemas.event import LiveEvent, LiveType
-from schemas.stage import Claim, Hint
+from schemas.stage import Claim, Transition
 
 HINT_TIMEOUT_S = 0.25
 """Outcomes wait behind hints, and no outcome is to wait for a Redis that hangs."""
@@ -19,11 +18,11 @@ LIVE_INTERVAL_S = 1.0
 log = structlog.get_logger()
 
 
-async def publish_hints(queue: JobQueue, hints: Iterable[Hint]) -> None:
-    """Tell schedulers and event streams where there is news; the sweep and their polling make up for a loss."""
+async def publish(queue: JobQueue, transition: Transition) -> None:
+    """Dispatch what was queued and tell where there is news; the sweep and polling make up for a loss."""
     try:
         async with asyncio.timeout(HINT_TIMEOUT_S):
-            await queue.hint(hints)
+            await queue.announce(transition)
     except REDIS_AWAY as error:  # TimeoutError included
         log.warning("hint_lost", error=type(error).__name__)
 

@@ -1,4 +1,4 @@
-"""Hear of completions: the event stream says which pipelines to look at, and nothing more is believed of it."""
+"""Hear of completions: their stream says which pipelines to look at, and nothing more is believed of it."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ class Completions:
 
     def __init__(self, queue: JobQueue, releaser: Releaser) -> None:
         self.redis = queue.redis
-        self.stream = f"{queue.prefix}:events"
+        self.stream = f"{queue.prefix}:completions"
         self.releaser = releaser
 
     async def run_once(self) -> int:
@@ -36,7 +36,7 @@ class Completions:
             if "NOGROUP" not in str(error):
                 raise
             return await self._join()
-        pipelines = _releasable(answer)
+        pipelines = _named(answer)
         await self.releaser.release(pipelines)
         return len(pipelines)
 
@@ -51,6 +51,6 @@ class Completions:
         return await self.releaser.run_once()
 
 
-def _releasable(answer: list[Any]) -> set[int]:
-    messages = [fields for _, found in answer or [] for _, fields in found if b"r" in fields]
-    return {int(number) for fields in messages if (number := fields.get(b"i", b"")).isdigit() and len(number) < DIGITS}
+def _named(answer: list[Any]) -> set[int]:
+    numbers = [fields.get(b"i", b"") for _, found in answer or [] for _, fields in found]
+    return {int(number) for number in numbers if number.isdigit() and len(number) < DIGITS}

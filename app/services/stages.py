@@ -72,7 +72,7 @@ async def complete(pool: Pool, completions: Sequence[Completion]) -> Completed:
     for of_one_pipeline in map(set, answer.locked):
         late = await _complete(pool, [each for each in completions if each.stage in of_one_pipeline], wait=True)
         still_locked += late.locked
-        answer = replace(answer, hints=answer.hints + late.hints, stale=answer.stale + late.stale)
+        answer = _together(answer, late)
     return replace(answer, locked=still_locked)
 
 
@@ -88,11 +88,15 @@ async def _complete(pool: Pool, completions: Sequence[Completion], *, wait: bool
             return await _complete(pool, [failed], wait=wait)
     middle = len(completions) // 2
     first = await _complete(pool, completions[:middle], wait=wait)
-    second = await _complete(pool, completions[middle:], wait=wait)
+    return _together(first, await _complete(pool, completions[middle:], wait=wait))
+
+
+def _together(first: Completed, second: Completed) -> Completed:
     return Completed(
         hints=first.hints + second.hints,
         locked=first.locked + second.locked,
         stale=first.stale + second.stale,
+        dependents=first.dependents + second.dependents,
     )
 
 
@@ -123,6 +127,12 @@ async def release(pool: Pool, pipeline_ids: Iterable[int]) -> Released:
             more=answer.more + late.more,
         )
     return replace(answer, locked=still_locked)
+
+
+async def release_at_once(pool: Pool, pipeline_ids: Iterable[int]) -> Released:
+    """As ``release``, without waiting for anybody: what is locked is left to others."""
+    async with connection(pool) as c:
+        return await db.release(c, pipeline_ids, batch=RELEASE_BATCH, wait=False)
 
 
 async def releasable(pool: Pool, limit: int) -> list[int]:

@@ -175,9 +175,10 @@ async def test_depths_count_both_kinds_of_slot(queue):
 async def test_a_hint_says_where_to_look_and_whether_to_release(queue, redis):
     job = a_job()
     await queue.hint([Hint(7, job.stage, 3, releasable=True), Hint(8, job.stage, 1, releasable=False)])
-    said = [fields for _, fields in await redis.xrange("headway:events")]
+    news, completions = [[f for _, f in await redis.xrange(f"headway:{name}")] for name in ("events", "completions")]
     uuid = str(job.stage).encode()
-    assert said == [{b"i": b"7", b"p": uuid, b"s": b"3", b"r": b"1"}, {b"i": b"8", b"p": uuid, b"s": b"1"}]
+    assert news == [{b"p": uuid, b"s": b"3"}, {b"p": uuid, b"s": b"1"}]
+    assert completions == [{b"i": b"7"}]
 
 
 async def test_nothing_to_say_is_no_error(queue, redis):

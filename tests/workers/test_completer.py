@@ -13,7 +13,7 @@ from tests.support.workers import ScriptedWorker, ending
 from workers.completer import Completer
 from workers.room import Room
 
-EVENTS = "headway:events"
+EVENTS, COMPLETIONS = "headway:events", "headway:completions"
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +63,8 @@ async def test_outcomes_are_committed_together_let_go_and_told(completer, pipeli
     assert set((await pipeline.statuses()).values()) == {"completed"}
     assert completer.room.attempts == {}
     assert calls == [(3, 3)]
-    assert [said[b"r"] for _, said in await redis.xrange(EVENTS)] == [b"1"]
+    ((_, said),) = await redis.xrange(EVENTS)
+    assert int(said[b"s"]) == await pipeline.seq()
 
 
 async def test_an_outcome_whose_reply_was_lost_is_said_again(completer, pipeline, monkeypatch):
@@ -107,9 +108,9 @@ async def test_a_bug_that_strikes_one_outcome_costs_no_other(completer, pipeline
 async def test_hints_that_do_not_reach_redis_hold_up_nobody(completer, pipeline, monkeypatch):
     monkeypatch.setattr(workers.completer, "BATCH_MAX", 1)
 
-    async def hint(_):
+    async def announce(_):
         raise OSError
 
-    monkeypatch.setattr(completer.room.queue, "hint", hint)
+    monkeypatch.setattr(completer.room.queue, "announce", announce)
     await complete_all(completer)
     assert set((await pipeline.statuses()).values()) == {"completed"}

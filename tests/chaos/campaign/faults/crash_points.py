@@ -20,9 +20,9 @@ POINTS = (
     ("worker", "workers.contract:prepare"),
     ("worker", "workers.executors.local:start"),
     ("worker", "app.services.stages:complete"),
-    ("worker", "workers.completer:publish_hints"),
+    ("worker", "app.services.stages:release_at_once"),
+    ("worker", "app.queue:JobQueue.announce"),
     ("scheduler", "app.services.stages:release"),
-    ("scheduler", "app.queue:JobQueue.announce"),
     ("api", "app.api.idempotency:after_commit"),
 )
 

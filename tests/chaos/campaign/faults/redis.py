@@ -153,7 +153,7 @@ async def poison_redis(world: World, load: Load) -> int:
                 with suppress(RedisError):
                     redis.zadd(f"headway:queue:{lane}", {name: turn, bad[:100] or b"-": turn})
                     redis.sadd("headway:lanes", bad[:100] or b"-")
-            for stream in ("headway:events", "headway:live"):
+            for stream in ("headway:completions", "headway:events", "headway:live"):
                 redis.xadd(stream, {b"pipeline": bad[:5000], bad[:100] or b"-": bad[:5000]})
             await asyncio.sleep(0.2)
     await world.probe(load, "a pipeline after garbage", RESUME_S)

@@ -2,8 +2,8 @@
 
 from tests.properties.mutants.mutant import Mutant
 
-LEASE, WORKER, COMPLETER, STAGE, PROCESS = (
-    f"workers/{name}.py" for name in ("lease", "worker", "completer", "stage", "process")
+LEASE, WORKER, COMPLETER, STAGE, PROCESS, FOLLOW_UP = (
+    f"workers/{name}.py" for name in ("lease", "worker", "completer", "stage", "process", "follow_up")
 )
 LEASES = (
     Mutant(
@@ -158,8 +158,41 @@ OUTCOMES = (
         "completions_not_told",
         "a worker does not tell schedulers of completions",
         COMPLETER,
-        {"        await publish_hints(self.room.queue, answer.hints)\n": ""},
+        {"        await follow_up(self.room, answer)\n": ""},
         ("test_outcomes_are_committed_together_let_go_and_told",),
+    ),
+    Mutant(
+        "left_and_not_told",
+        "a worker leaves a release to the schedulers and does not tell them",
+        FOLLOW_UP,
+        {"releasable=hint.pipeline_id in left": "releasable=False"},
+        (
+            "test_outcomes_of_many_pipelines_are_left_to_the_schedulers",
+            "test_a_wide_fan_is_left_to_the_schedulers",
+            "test_nobody_who_holds_the_pipeline_is_waited_for",
+            "test_a_release_that_fails_is_left_to_the_schedulers",
+        ),
+    ),
+    Mutant(
+        "wide_fan_in_the_worker",
+        "a worker releases a wide fan by itself, while its outcomes wait",
+        FOLLOW_UP,
+        {" and completed.dependents <= DEPENDENTS_MAX": ""},
+        ("test_a_wide_fan_is_left_to_the_schedulers",),
+    ),
+    Mutant(
+        "released_and_not_queued",
+        "what a worker has released is not put on its queue",
+        FOLLOW_UP,
+        {"Transition(hints=hints, queued=released.queued)": "Transition(hints=hints)"},
+        ("test_what_waited_for_it_is_queued_at_once",),
+    ),
+    Mutant(
+        "release_fails_the_outcomes",
+        "a release that fails in a worker takes the outcomes behind it along",
+        FOLLOW_UP,
+        {"    except Exception:  # a bug": "    except ZeroDivisionError:  # a bug"},
+        ("test_an_outcome_is_durable_before_anything_is_released",),
     ),
     Mutant(
         "hints_hold_up",
