@@ -6,20 +6,20 @@ from app.services import retention
 from tests.properties.turns import checkpoints
 from tests.properties.turns.campaign import play_many
 
-SCHEDULES = 70
+SCHEDULES = 50
 FLOORS = {
     "clean": 80,
     "hourly": 7,
     "save": 60,
-    "saved anew": 10,
+    "saved anew": 7,
     "deleting": 60,
     "deleted": 17,
     "pinned": 22,
     "pin refused": 5,
     "waited": 15,
     "end": 4,
-    "deleted by its owner": 3,
-    "pruned": 4,
+    "deleted by its owner": 2,
+    "pruned": 2,
     "died before BEGIN": 20,
     "died before COMMIT": 17,
     "died before the files": 3,
