@@ -1,7 +1,12 @@
 """Templates over HTTP: versions, submitting with params, and the same pipeline for the same uuid."""
 
+import asyncio
+
 import pytest
 
+from tests.support.locks import until_waiting
+
+LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
 BASE = "/api/v1/templates"
 UUID = "0197d3a0-5c1e-7b52-9c40-3f6a8d21e0b7"
 SPEC = {
@@ -38,6 +43,15 @@ async def test_each_change_is_a_new_version_and_nothing_new_is_none(client, post
     assert (await client.get(f"{BASE}/nightly")).json() == second.json()
     assert (await client.get(f"{BASE}/nightly?version=1")).json() == first.json()
     assert (await client.get(f"{BASE}/nightly?version=3")).status_code == 404
+
+
+async def test_of_two_who_store_a_template_at_once_each_gets_a_version(post, pool):
+    async with pool.acquire() as c, c.transaction():
+        await c.execute(LOCK, "template default nightly")
+        posts = [asyncio.create_task(post(body={**SPEC, "description": each})) for each in ("one", "other")]
+        await until_waiting(pool, 2)
+    answers = await asyncio.gather(*posts)
+    assert sorted((each.status_code, each.json()["version"]) for each in answers) == [(201, 1), (201, 2)]
 
 
 async def test_the_list_has_the_newest_of_each_and_what_is_built_in_page_by_page(client, post):

@@ -242,6 +242,21 @@ async def test_a_slot_that_waits_does_not_run_before_its_time_whoever_says_so(po
     assert await one.states() == ["fired", "fired"]
 
 
+async def test_a_slot_that_waits_does_not_run_as_somebody_saw_it_before_a_change(pool, schedule, scheduler):
+    one = await schedule(overlap=Overlap.BUFFER_ONE)
+    await slots_come(one, scheduler, 2)
+    await end(pool, *(await one.pipelines()))
+    (seen,) = await slots.due(pool, 10)
+    assert seen.waiting
+    await schedules.patch(pool, "s", SchedulePatch(paused=True), stages_max=100)
+    assert (await slots.fire(pool, seen, stages_max=100)).stale
+    assert await slots.due(pool, 10) == []
+    await schedules.patch(pool, "s", SchedulePatch(paused=False), stages_max=100)
+    (seen,) = await slots.due(pool, 10)
+    assert not (await slots.fire(pool, seen, stages_max=100)).stale
+    assert await one.states() == ["fired", "fired"]
+
+
 async def test_cancel_other_cancels_what_runs_and_runs_when_it_has_ended(pool, schedule, scheduler):
     one = await schedule(overlap=Overlap.CANCEL_OTHER)
     await slots_come(one, scheduler, 1)

@@ -8,6 +8,7 @@ import pytest
 from app.artifacts import LOG, attempt_directory
 from app.core.diagnosis import RULE_VERSION, Evidence, diagnose
 from app.db import failures as db
+from app.db.pool import connection
 from app.errors import InvalidRequest
 from app.services import diagnosis, failures, pipelines, stages, tasks
 from app.services.diagnosis import scan_failed_jobs
@@ -166,6 +167,17 @@ async def test_a_scan_takes_older_rules_for_outdated_and_keeps_the_facts(pool, t
     assert {row["category"] for row in await pool.fetch(ROWS)} == {"host_oom_kill"}
 
 
+async def test_a_diagnosis_is_replaced_by_newer_rules_only(pool):
+    """Two scans at once come to the same, and the slower one may be of an older version."""
+    pipeline, worker = await submit(pool), await a_worker(pool)
+    error = {"code": "x", "message": "MemoryError"}
+    await worker.fail(pipeline, "a", error=error, diagnosis=diagnose(Evidence.of(error)))
+    unknown = diagnose(Evidence(code=""))
+    async with connection(pool) as c:
+        assert await db.rediagnose(c, [db.Rediagnosed((pipeline.id, 0, 1), unknown)]) == 0
+    assert [row["category"] for row in await pool.fetch(ROWS)] == ["host_oom_soft"]
+
+
 async def test_a_failure_that_cannot_be_read_again_is_unknown_and_holds_up_no_other(pool, tmp_path, monkeypatch):
     pipeline, worker = await submit(pool, fan(3)), await a_worker(pool)
     error = {"code": "x", "message": "MemoryError"}
@@ -185,6 +197,19 @@ async def test_a_failure_that_cannot_be_read_again_is_unknown_and_holds_up_no_ot
     rows = [(row["category"], row["rule_version"]) for row in await pool.fetch(ROWS)]
     assert rows == [(name, RULE_VERSION) for name in ("unknown", "unknown", "host_oom_soft")]
     assert await scan_failed_jobs(pool, tmp_path) == 0
+
+
+async def test_a_stage_that_failed_again_shows_why_it_did_so_and_not_what_a_scan_says_of_the_attempt_before(
+    pool, tmp_path
+):
+    pipeline, worker = await submit(pool), await a_worker(pool)
+    error = {"code": "x", "message": "broke"}
+    await worker.fail(pipeline, "a", retry_delay_s=0, error=error)
+    await pipeline.release()
+    newest = diagnose(Evidence.of({"code": "x", "message": "MemoryError"}))
+    await worker.fail(pipeline, "a", error=error, diagnosis=newest)
+    assert await scan_failed_jobs(pool, tmp_path) == 1
+    assert (await pipelines.get(pool, pipeline.uuid)).stages[0].diagnosis.category == newest.category
 
 
 async def test_a_stage_that_has_gone_on_does_not_show_what_a_scan_says_of_an_earlier_attempt(pool, tmp_path):

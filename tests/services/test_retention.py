@@ -337,7 +337,8 @@ async def test_files_that_cannot_be_removed_do_not_keep_other_pipelines_from_bei
 @asynccontextmanager
 async def dying(*arguments):
     """A clean-up that dies after so many lines: ``await die(3)`` tells whether it was killed."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])  # where a planted defect is
+    environment = {**os.environ, "PYTHONPATH": path}
     pipe = asyncio.subprocess.PIPE
     command = [sys.executable, str(ROOT / "tests/services/dying_cleanup.py"), *map(str, arguments)]
     program = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, env=environment)

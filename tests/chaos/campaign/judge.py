@@ -1,22 +1,25 @@
 """The judge: what may never happen, found in the record of a pipeline. Each finding names its counter and its place."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
-from itertools import pairwise
+from datetime import datetime
+from itertools import chain, pairwise
 from typing import NamedTuple
+from uuid import UUID
 
 from tests.chaos.campaign.record import Record
+from tests.chaos.campaign.timetable import Schedule
 
 COUNTERS = {
-    "lost": "accepted, and not in Postgres",
-    "duplicated": "an outcome, an attempt or a pipeline that is there twice",
+    "lost": "accepted, and not in Postgres; or a slot without its pipeline",
+    "duplicated": "an outcome, an attempt, a pipeline, or that of a slot, that is there twice",
     "released_twice": "a stage queued more often than its attempts ask for",
     "stale_commits": "an outcome of another attempt than the newest, or of work that was not done",
     "started_late": "a start after the cancel, or during a pause",
     "stuck": "a pipeline that does not end once the faults have stopped",
     "ended_wrong": "a pipeline or stage that ended otherwise than it should",
-    "sse_gaps": "an event that the stream of its pipeline did not tell",
-    "sse_doubles": "an event that the stream of its pipeline told again",
+    "sse_gaps": "an event that a stream did not tell, or not in its place",
+    "sse_doubles": "an event that a stream told again",
     "bad_answers": "a 5xx answer other than 503 with Retry-After",
     "late": "a recovery that took longer than it may",
     "slow_tail": "a new pipeline that was slow after the quiet period",
@@ -35,7 +38,7 @@ class Finding(NamedTuple):
 
 def findings(record: Record) -> Iterator[Finding]:
     """All that is wrong with a pipeline."""
-    found = [_kept, _settled, _outcomes, _releases, _fences, _starts, _witnesses, _stream]
+    found = [_kept, _settled, _outcomes, _releases, _fences, _starts, _witnesses, _numbers, _stream, _streams_of_all]
     if record.uuid is None:
         found = []
     for rule in found:
@@ -125,7 +128,15 @@ def _witnesses(record: Record) -> Iterator[tuple[str, str]]:
             yield "stale_commits", f"{name} has completed, but its attempt {stage.attempt} did not get to its end"
 
 
+def _numbers(record: Record) -> Iterator[tuple[str, str]]:
+    seqs = [event.seq for event in record.events]
+    if seqs != list(range(1, len(seqs) + 1)):
+        yield "sse_gaps", f"the events in Postgres are {seqs}"
+
+
 def _stream(record: Record) -> Iterator[tuple[str, str]]:
+    if record.streamed is None:
+        return
     doubles = sum(times - 1 for times in Counter(record.streamed).values())
     yield from [("sse_doubles", f"the stream told {record.streamed}")] * doubles
     if record.has_ended:
@@ -133,6 +144,57 @@ def _stream(record: Record) -> Iterator[tuple[str, str]]:
         yield from (("sse_gaps", f"the stream did not tell event {seq}") for seq in sorted(told - set(record.streamed)))
         if record.streamed != sorted(record.streamed):
             yield "sse_gaps", f"the stream told {record.streamed}"
-    seqs = [event.seq for event in record.events]
-    if seqs != list(range(1, len(seqs) + 1)):
-        yield "sse_gaps", f"the events in Postgres are {seqs}"
+
+
+def _streams_of_all(record: Record) -> Iterator[tuple[str, str]]:
+    """Hold each listener to what Postgres has. A resume may tell events again; a connection tells none twice."""
+    for connections in record.heard:
+        doubles = sum(len(told) - len(set(told)) for told in connections)
+        yield from [("sse_doubles", f"one connection to all pipelines told {connections}")] * doubles
+        first_heard = list(dict.fromkeys(chain.from_iterable(connections)))
+        lacking = {event.seq for event in record.events} - set(first_heard) if record.has_ended else set()
+        yield from (("sse_gaps", f"the stream of all pipelines did not tell event {seq}") for seq in sorted(lacking))
+        if any(told != sorted(told) for told in (first_heard, *connections)):
+            yield "sse_gaps", f"the stream of all pipelines told {connections}"
+
+
+def slot_findings(schedule: Schedule) -> Iterator[Finding]:
+    """All that is wrong with the slots of a schedule."""
+    for rule in (_decided, _fired, _beside):
+        for counter, what in rule(schedule):
+            yield Finding(counter, f"{schedule.name}: {what}")
+
+
+def _decided(schedule: Schedule) -> Iterator[tuple[str, str]]:
+    """Every slot that has come is decided, and as its policies want it."""
+    states = {row.slot: row.state for row in schedule.slots}
+    allowed = {"fired"} if schedule.overlap == "allow" else {"fired", "skipped"}
+    for slot in schedule.due:
+        if (state := states.get(slot)) is None:
+            yield "lost", f"nobody has decided {slot}"
+        elif state not in allowed:
+            yield "stuck" if state == "waiting" else "ended_wrong", f"{slot} is {state}"
+    yield from (("duplicated", f"{slot} was decided before it came") for slot in states.keys() - set(schedule.due))
+
+
+def _fired(schedule: Schedule) -> Iterator[tuple[str, str]]:
+    """A slot that has fired has one pipeline, the one that it names; another slot has none."""
+    made: dict[datetime, list[UUID]] = defaultdict(list)
+    for pipeline in schedule.pipelines:
+        made[pipeline.slot].append(pipeline.uuid)
+    for row in schedule.slots:
+        of_it = made.pop(row.slot, [])
+        if len(of_it) > (row.state == "fired"):
+            yield "duplicated", f"{row.slot} is {row.state} and has {len(of_it)} pipelines"
+        if row.state == "fired" and row.pipeline not in of_it:
+            yield "lost", f"{row.slot} has fired, and its pipeline is not there"
+    yield from (("duplicated", f"{slot} has a pipeline, and nobody has decided it") for slot in made)
+
+
+def _beside(schedule: Schedule) -> Iterator[tuple[str, str]]:
+    """A schedule that buffers has one pipeline at a time."""
+    if schedule.overlap == "allow":
+        return
+    for before, after in pairwise(schedule.pipelines):
+        if before.finished_at is None or before.finished_at > after.created_at:
+            yield "duplicated", f"the pipeline of {after.slot} began before that of {before.slot} had ended"

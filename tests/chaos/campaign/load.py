@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -11,8 +11,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from app.client import Client
+from tests.chaos.campaign.listener import Listener
 from tests.chaos.campaign.outside import Answers, Follower, insist
-from tests.support.installation import noop
+from tests.chaos.campaign.timetable import Schedule, Timetable
+from tests.support.installation import Installation, noop
 from tests.support.processes import until
 
 RATE = 5.0
@@ -20,7 +22,9 @@ RATE = 5.0
 ACCEPTED_MIN = 20
 PATIENCE_S = 60.0
 FOLLOWING_CLIENTS = 4
+LISTENERS = 2
 SCRIPT = """
+KEY=${KEY:-$HEADWAY_PIPELINE}
 say() { echo "$KEY $HEADWAY_STAGE $HEADWAY_ATTEMPT $$ $1" >> "$OUTSIDE"; }
 say begin; %s; say end
 echo "{\\"type\\":\\"result\\",\\"values\\":{\\"by\\":$HEADWAY_ATTEMPT}}" >> "$HEADWAY_EVENTS"
@@ -56,13 +60,14 @@ class Load:
     """The pipelines of one round; ``log`` is where their stages leave word."""
 
     name: str
-    url: str
+    installation: Installation
     log: Path
     rng: random.Random
     answers: Answers
     max_retries: int = 0
     jobs: list[Job] = field(default_factory=list)
     churn: asyncio.Event = field(default_factory=asyncio.Event)
+    listeners: list[Listener] = field(default_factory=lambda: [Listener() for _ in range(LISTENERS)])
 
     @asynccontextmanager
     async def flowing(self) -> AsyncIterator[None]:
@@ -70,7 +75,8 @@ class Load:
         stop = asyncio.Event()
         flow = asyncio.create_task(self._flow(stop))
         try:
-            yield
+            async with self.timetable.going_round():
+                yield
         finally:
             stop.set()
             await flow
@@ -83,13 +89,23 @@ class Load:
 
     async def open(self) -> None:
         """Connect."""
-        self.client = self.answers.of(Client(self.url))
-        self.following = [self.answers.of(Client(self.url)) for _ in range(FOLLOWING_CLIENTS)]
+        self.client = self._connected()
+        self.following = [self._connected() for _ in range(FOLLOWING_CLIENTS)]
         self.spent: list[Client] = []
         self.tasks: set[asyncio.Task[Any]] = set()
+        for listener, client in zip(self.listeners, self.following, strict=False):
+            self._spawn(listener.listen(client, self.churn, random.Random(self.rng.random())))
+            await until(listener.placed.is_set, "the stream of all pipelines tells no cursor")
+        pipeline = self._spec(self.name, [noop("a"), self.command("b", "a")])
+        self.timetable = Timetable(self.name.replace("+", "-"), self.installation, self.client, pipeline)
+        await self.timetable.make()
+
+    def _connected(self) -> Client:
+        return self.answers.of(Client(self.installation.url))
 
     async def close(self) -> None:
         """Let go of everything."""
+        await self.timetable.close()
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
@@ -99,22 +115,24 @@ class Load:
     async def reconnect(self) -> None:
         """Let the next calls meet any of the API processes, as new clients do."""
         self.spent.append(self.client)
-        self.client = self.answers.of(Client(self.url))
+        self.client = self._connected()
 
     def send(self, stages: list[dict[str, Any]], act: str | None = None, ends: set[str] | None = None) -> Job:
         """Submit a pipeline in the background; ``act`` is what somebody does to it then."""
-        key, stages = f"{self.name}-{len(self.jobs)}", deepcopy(stages)
-        spec = {"name": key, "start": True, "max_retries": self.max_retries, "stages": stages}
-        for stage in stages:
-            stage.setdefault("retry_delay", 0.3)
-            if stage["task"] == "witness":
-                stage["params"] |= {"key": key, "log": str(self.log)}
-            elif stage["task"] == "run_command":
-                stage["params"]["env"] = {"KEY": key, "OUTSIDE": str(self.log)}
-        job = Job(key, spec, ends or ENDS[act], act)
+        key = f"{self.name}-{len(self.jobs)}"
+        job = Job(key, self._spec(key, deepcopy(stages), KEY=key) | {"start": True}, ends or ENDS[act], act)
         self.jobs.append(job)
         self._spawn(self._live(job, act))
         return job
+
+    def _spec(self, name: str, stages: list[dict[str, Any]], **env: str) -> dict[str, Any]:
+        for stage in stages:
+            stage.setdefault("retry_delay", 0.3)
+            if stage["task"] == "witness":
+                stage["params"] |= {"key": name, "log": str(self.log)}
+            elif stage["task"] == "run_command":
+                stage["params"]["env"] = {**env, "OUTSIDE": str(self.log)}
+        return {"name": name, "max_retries": self.max_retries, "stages": stages}
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.create_task(work)
@@ -152,6 +170,18 @@ class Load:
         with suppress(AssertionError):
             await until(lambda: job.has_ended, "", within_s)
         return loop.time() - began
+
+    def scheduled(self, timetable: Sequence[Schedule]) -> list[Job]:
+        """The pipelines of the slots, as they were promised."""
+        spec = self.timetable.pipeline
+        made = (pipeline.uuid for schedule in timetable for pipeline in schedule.pipelines)
+        return [Job(str(uuid), spec, {"completed"}, uuid=uuid) for uuid in made]
+
+    async def heard(self, jobs: Sequence[Job], within_s: float) -> None:
+        """Wait until everybody who listens to all pipelines has heard the end of these."""
+        ends = {job.uuid for job in jobs if job.uuid}
+        with suppress(AssertionError):
+            await until(lambda: all(ends <= listener.ended for listener in self.listeners), "", within_s)
 
     def shape(self, *, wide: bool = False) -> list[dict[str, Any]]:
         """A chain, a fan or a diamond."""

@@ -11,7 +11,7 @@ import asyncpg
 
 from app.db.pool import open_pool
 from tests.chaos.campaign.fault import Fault
-from tests.chaos.campaign.judge import Finding, findings
+from tests.chaos.campaign.judge import Finding, findings, slot_findings
 from tests.chaos.campaign.load import Load
 from tests.chaos.campaign.record import Record, records
 from tests.chaos.campaign.world import Recovery, World, a_load
@@ -38,6 +38,7 @@ class Round:
     what: str
     accepted: int = 0
     stages: int = 0
+    slots: int = 0
     ran_twice: int = 0
     happened: int = 0
     seconds: float = 0.0
@@ -64,6 +65,7 @@ async def play(world: World, faults: Sequence[Fault]) -> Round:
             await asyncio.sleep(WARM_S)
             played.happened = sum(await asyncio.gather(*(_do(fault, world, load) for fault in faults)))
         await _heal(world)
+        await load.timetable.come_round()
         await _settled(world, load)
         await _tail(world, load)
         await _judge(world, load, faults, played)
@@ -101,11 +103,11 @@ async def _settled(world: World, load: Load) -> None:
     began = moved_at = loop.time()
     before = None
     while loop.time() < min(moved_at + STILL_S, began + SETTLE_MAX_S):
-        now = tuple((await world.installation.query(BUSY))[0])
+        now = *(await world.installation.query(BUSY))[0], await load.timetable.undecided()
         streaming = [job for job in load.jobs if not job.has_ended]
         if now != before or len(streaming) == 0:
             before, moved_at = now, loop.time() if now != before else moved_at
-        if not streaming and now[1] == 0:
+        if not streaming and now[1] == now[2] == 0:
             return
         await asyncio.sleep(0.1)
 
@@ -123,12 +125,18 @@ async def _tail(world: World, load: Load) -> None:
 async def _judge(world: World, load: Load, faults: Sequence[Fault], played: Round) -> None:
     connection = await asyncpg.connect(world.installation.postgres.url)
     try:
-        found = await records(connection, load.jobs, world.log)
+        timetable = await load.timetable.read(connection)
+        jobs = [*load.jobs, *load.scheduled(timetable)]
+        await load.heard(jobs, STILL_S)
+        found = await records(connection, jobs, load.listeners, world.log)
     finally:
         await connection.close()
     played.accepted = sum(record.uuid is not None for record in found)
     played.stages = sum(len(record.stages) for record in found)
     played.ran_twice = sum(record.ran_twice for record in found)
+    played.slots = sum(len(schedule.due) for schedule in timetable)
+    for schedule in timetable:
+        played.found += slot_findings(schedule)
     for record in found:
         played.found += findings(record)
         if all(fault.keeps_attempts for fault in faults):

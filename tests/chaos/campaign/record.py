@@ -13,10 +13,11 @@ import asyncpg
 
 from schemas.states import PIPELINE_TERMINAL
 from tests.chaos.campaign import outside
+from tests.chaos.campaign.listener import Listener
 from tests.chaos.campaign.load import Job
 from tests.chaos.campaign.outside import Said
 
-PIPELINES = "SELECT uuid, name, status FROM pipelines WHERE name = ANY ($1)"
+PIPELINES = "SELECT uuid, name, status FROM pipelines WHERE name = ANY ($1) OR uuid = ANY ($2)"
 STAGES = """
 SELECT p.uuid, s.name, s.status, s.attempt, s.result, s.error
   FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id
@@ -68,7 +69,11 @@ class Told(NamedTuple):
 
 @dataclass
 class Record:
-    """A pipeline. Without a uuid it was never accepted; without a status it is not in Postgres."""
+    """A pipeline. Without a uuid it was never accepted; without a status it is not in Postgres.
+
+    ``streamed`` are the numbers that its own stream told, if anybody followed it; ``heard`` those that each listener to
+    all pipelines was told, by each of its connections.
+    """
 
     key: str
     ends: set[str]
@@ -80,7 +85,8 @@ class Record:
     stages: dict[str, Stage] = field(default_factory=dict)
     attempts: list[Attempt] = field(default_factory=list)
     events: list[Told] = field(default_factory=list)
-    streamed: list[int] = field(default_factory=list)
+    streamed: list[int] | None = None
+    heard: list[list[list[int]]] = field(default_factory=list)
     said: list[Said] = field(default_factory=list)
 
     @property
@@ -95,12 +101,11 @@ class Record:
         return self.status in PIPELINE_TERMINAL
 
 
-async def records(c: asyncpg.Connection, jobs: Sequence[Job], log: Path) -> list[Record]:
+async def records(c: asyncpg.Connection, jobs: Sequence[Job], listeners: Sequence[Listener], log: Path) -> list[Record]:
     """Read them all."""
-    names: dict[str, list[asyncpg.Record]] = defaultdict(list)
-    for row in await c.fetch(PIPELINES, [job.key for job in jobs]):
-        names[row["name"]].append(row)
     uuids = [job.uuid for job in jobs if job.uuid]
+    pipelines = await c.fetch(PIPELINES, [job.key for job in jobs], uuids)
+    creations, statuses = Counter(row["name"] for row in pipelines), {row["uuid"]: row["status"] for row in pipelines}
     stages, attempts, events = [await _by_pipeline(c, query, uuids) for query in (STAGES, ATTEMPTS, EVENTS)]
     said: dict[str, list[Said]] = defaultdict(list)
     for line in outside.read(log):
@@ -111,8 +116,8 @@ async def records(c: asyncpg.Connection, jobs: Sequence[Job], log: Path) -> list
             ends=job.ends,
             act=job.act,
             uuid=job.uuid,
-            creations=len(names[job.key]),
-            status=next((row["status"] for row in names[job.key] if row["uuid"] == job.uuid), None),
+            creations=creations[job.key],
+            status=statuses.get(job.uuid),
             witnessed=job.witnessed,
             stages={
                 row["name"]: Stage(
@@ -122,7 +127,8 @@ async def records(c: asyncpg.Connection, jobs: Sequence[Job], log: Path) -> list
             },
             attempts=[Attempt(*list(row)[1:]) for row in attempts[job.uuid]],
             events=[Told(row["seq"], row["type"], row["subject"], json.loads(row["data"])) for row in events[job.uuid]],
-            streamed=job.follower.seen if job.follower else [],
+            streamed=job.follower.seen if job.follower else None,
+            heard=[listener.heard[job.uuid] for listener in listeners] if job.uuid else [],
             said=said[job.key],
         )
         for job in jobs

@@ -50,11 +50,11 @@ def table(rounds: Sequence[Round]) -> Table:
     """A row for each round, and their sum."""
     rows = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     rows.add_column("fault", no_wrap=True, max_width=14)
-    for heading in ("times", "pipelines", "stages", *HEADS.values(), "other", "recovery s", "took s"):
+    for heading in ("times", "pipelines", "stages", "slots", *HEADS.values(), "other", "recovery s", "took s"):
         rows.add_column(heading, justify="right", no_wrap=True)
     for each in rounds:
         rows.add_row(*_row(each.name, each, each.counters))
-    total = Round("all", "", *(sum(getattr(each, name) for each in rounds) for name in ("accepted", "stages")))
+    total = Round("all", "", *(sum(getattr(each, name) for each in rounds) for name in ("accepted", "stages", "slots")))
     total.happened, total.seconds = sum(each.happened for each in rounds), sum(each.seconds for each in rounds)
     total.recoveries = [recovery for each in rounds for recovery in each.recoveries]
     rows.add_section()
@@ -68,6 +68,7 @@ def _row(name: str, each: Round, counters: Counter[str]) -> list[str]:
         str(each.happened),
         str(each.accepted),
         str(each.stages),
+        str(each.slots),
         *(str(counters[counter]) for counter in HEADS),
         str(sum(counters[counter] for counter in REST)),
         quantiles([recovery.seconds for recovery in each.recoveries]),
@@ -137,6 +138,7 @@ def _all(each: Round) -> dict[str, Any]:
         "happened": each.happened,
         "pipelines": each.accepted,
         "stages": each.stages,
+        "slots": each.slots,
         "ran_twice": each.ran_twice,
         "seconds": round(each.seconds, 1),
         "counters": {counter: each.counters[counter] for counter in COUNTERS},

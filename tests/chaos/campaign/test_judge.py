@@ -7,9 +7,10 @@ from uuid import uuid4
 
 import pytest
 
-from tests.chaos.campaign.judge import COUNTERS, findings
+from tests.chaos.campaign.judge import COUNTERS, findings, slot_findings
 from tests.chaos.campaign.outside import Said
 from tests.chaos.campaign.record import Attempt, Record, Stage, Told
+from tests.chaos.campaign.timetable import Made, Schedule, Slot
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -50,6 +51,7 @@ def healthy() -> Record:
             ("pipeline.completed", None, None),
         ),
         streamed=list(range(1, 10)),
+        heard=[[list(range(1, 10))], [[1, 2, 3], [2, 3, 4, 5], [6, 7, 8, 9]]],
         said=[Said("k", "a", 1, 7, "begin"), Said("k", "a", 2, 8, "begin"), Said("k", "a", 2, 8, "end")],
     )
 
@@ -58,11 +60,12 @@ def with_events(record: Record, *more: tuple[str, str | None, int | None], at: i
     """Put events before the one at this place, and number all of them again."""
     events = [(event.type, event.stage, event.data.get("attempt")) for event in record.events]
     numbered = told(*events[: at - 1], *more, *events[at - 1 :])
-    return replace(record, events=numbered, streamed=[event.seq for event in numbered])
+    seqs = [event.seq for event in numbered]
+    return replace(record, events=numbered, streamed=seqs, heard=[[seqs]])
 
 
 WRONG: dict[str, tuple[str, Callable[[Record], Record]]] = {
-    "not there": ("lost", lambda r: replace(r, status=None, events=[], streamed=[])),
+    "not there": ("lost", lambda r: replace(r, status=None, events=[], streamed=[], heard=[])),
     "created twice": ("duplicated", lambda r: replace(r, creations=2)),
     "ended twice": ("duplicated", lambda r: with_events(r, ("stage.failed", "a", 1))),
     "started twice": ("duplicated", lambda r: with_events(r, ("stage.started", "a", 2))),
@@ -83,6 +86,10 @@ WRONG: dict[str, tuple[str, Callable[[Record], Record]]] = {
     "not told": ("sse_gaps", lambda r: replace(r, streamed=[1, 2, *range(4, 10)])),
     "told again": ("sse_doubles", lambda r: replace(r, streamed=[1, 2, 2, *range(3, 10)])),
     "out of order": ("sse_gaps", lambda r: replace(r, streamed=[1, 3, 2, *range(4, 10)])),
+    "not told to one": ("sse_gaps", lambda r: replace(r, heard=[*r.heard, [[1, 2, 3], [5, 6, 7, 8, 9]]])),
+    "told to nobody": ("sse_gaps", lambda r: replace(r, heard=[[]])),
+    "told again by one connection": ("sse_doubles", lambda r: replace(r, heard=[[[1, 2, 2, *range(3, 10)]]])),
+    "told too late": ("sse_gaps", lambda r: replace(r, heard=[[[1, 3, 4, 5], [2, 3, 4, 5, 6, 7, 8, 9]]])),
 }
 
 
@@ -100,6 +107,61 @@ def test_one_thing_is_wrong_and_it_is_found(name: str):
     found = {finding.counter for finding in findings(spoil(healthy()))}
     assert counter in found
     assert found <= set(COUNTERS)
+
+
+def hour(number: int) -> datetime:
+    return START + timedelta(hours=number)
+
+
+def timetable() -> Schedule:
+    """A schedule that buffers, and of whose slots the second was skipped."""
+    uuids = [uuid4(), uuid4()]
+    return Schedule(
+        name="s",
+        overlap="buffer_one",
+        due=[hour(0), hour(1), hour(2)],
+        slots=[Slot(hour(0), "fired", uuids[0]), Slot(hour(1), "skipped", None), Slot(hour(2), "fired", uuids[1])],
+        pipelines=[Made(uuids[0], hour(0), second(0), second(5)), Made(uuids[1], hour(2), second(6), second(9))],
+    )
+
+
+def with_slot(schedule: Schedule, place: int, **fields: object) -> Schedule:
+    slots = list(schedule.slots)
+    slots[place] = slots[place]._replace(**fields)
+    return replace(schedule, slots=slots)
+
+
+def with_pipeline(schedule: Schedule, slot: datetime) -> Schedule:
+    return replace(schedule, pipelines=[*schedule.pipelines, Made(uuid4(), slot, second(10), second(11))])
+
+
+WRONG_SLOTS: dict[str, tuple[str, Callable[[Schedule], Schedule]]] = {
+    "not decided": ("lost", lambda s: replace(s, due=[*s.due, hour(3)])),
+    "without its pipeline": ("lost", lambda s: replace(s, pipelines=s.pipelines[1:])),
+    "with another pipeline": ("lost", lambda s: with_slot(s, 0, pipeline=uuid4())),
+    "with two": ("duplicated", lambda s: with_pipeline(s, hour(0))),
+    "skipped, with one": ("duplicated", lambda s: with_pipeline(s, hour(1))),
+    "before its time": ("duplicated", lambda s: replace(s, due=s.due[:2])),
+    "undecided, with one": ("duplicated", lambda s: with_pipeline(s, hour(4))),
+    "waiting for ever": ("stuck", lambda s: with_slot(s, 1, state="waiting")),
+    "failed": ("ended_wrong", lambda s: with_slot(s, 1, state="failed")),
+    "missed": ("ended_wrong", lambda s: with_slot(s, 1, state="missed")),
+    "skipped for nothing": ("ended_wrong", lambda s: replace(s, overlap="allow")),
+    "beside the one before": (
+        "duplicated",
+        lambda s: replace(s, pipelines=[s.pipelines[0]._replace(finished_at=second(7)), s.pipelines[1]]),
+    ),
+}
+
+
+def test_nothing_is_found_in_a_healthy_timetable():
+    assert list(slot_findings(timetable())) == []
+
+
+@pytest.mark.parametrize("name", WRONG_SLOTS)
+def test_one_thing_is_wrong_with_a_slot_and_it_is_found(name: str):
+    counter, spoil = WRONG_SLOTS[name]
+    assert [finding.counter for finding in slot_findings(spoil(timetable()))] == [counter]
 
 
 def test_what_was_never_accepted_may_be_lost():

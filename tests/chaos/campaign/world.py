@@ -200,7 +200,7 @@ class World:
 @asynccontextmanager
 async def a_load(world: World, name: str, **options: Any) -> AsyncIterator[Load]:
     """A load for one round."""
-    load = Load(name, world.url, world.log, random.Random(world.rng.random()), world.answers, **options)
+    load = Load(name, world.installation, world.log, random.Random(world.rng.random()), world.answers, **options)
     await load.open()
     try:
         yield load

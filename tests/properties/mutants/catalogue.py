@@ -3,9 +3,11 @@
 from pathlib import PurePath
 
 from tests.properties.mutants.defects import (
+    checkpoints,
     claims,
     clock,
     completions,
+    failures,
     keys,
     leases,
     locks,
@@ -33,6 +35,8 @@ PLANTED = (
     *places.ALL,
     *keys.ALL,
     *clock.ALL,
+    *checkpoints.ALL,
+    *failures.ALL,
     *sweeps.ALL,
     *redis.ALL,
     *rules.ALL,

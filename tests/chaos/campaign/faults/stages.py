@@ -91,8 +91,12 @@ async def ignore_the_end(world: World, load: Load) -> int:
 
 
 def _resident_kb(pid: int) -> int:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return int(next(line.split()[1] for line in lines if line.startswith("VmRSS")))
+    """Nothing for one that another fault has killed."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return int(next((line.split()[1] for line in lines if line.startswith("VmRSS")), 0))
 
 
 def _command(pid: int) -> str:

@@ -7,6 +7,7 @@ CLOCK, PERIODIC, SCHEDULES = (
     "app/db/queries/periodic.sql",
     "app/db/queries/schedules.sql",
 )
+TURNS = "tests/properties/turns/slots/test_slots.py"
 ALL = (
     Mutant(
         "periodic_slot_taken_again",
@@ -73,6 +74,95 @@ ALL = (
         CLOCK,
         {"open := cardinality(open_pipelines(target)) > 0": "open := false"},
         ("test_skip_leaves_a_slot_out_while_the_one_before_runs",),
+    ),
+    Mutant(
+        "buffer_without_end",
+        "a schedule that buffers one slot lets others wait behind it",
+        CLOCK,
+        {"(schedule.overlap = 'buffer_one' AND waits) THEN 'skipped'": "false THEN 'skipped'"},
+        ("test_buffer_one_waits_for_the_end_and_no_other_waits_behind_it",),
+    ),
+    Mutant(
+        "waiting_slots_pile_up",
+        "a slot that wants the others cancelled leaves the one before it waiting",
+        CLOCK,
+        {
+            "SET state = 'skipped' WHERE s.schedule_id = target AND s.state = 'waiting';": (
+                "SET state = 'skipped' WHERE false;"
+            )
+        },
+        (TURNS,),
+    ),
+    Mutant(
+        "waiting_slot_runs_twice",
+        "a slot that waits runs again, if somebody saw it wait",
+        CLOCK,
+        {
+            "WHERE s.schedule_id = target AND s.slot = the_slot AND s.state = 'waiting') THEN": (
+                "WHERE s.schedule_id = target AND s.slot = the_slot) THEN"
+            )
+        },
+        (TURNS,),
+    ),
+    Mutant(
+        "waiting_slot_of_another_revision",
+        "a slot that waits runs though its schedule was changed or paused since somebody looked",
+        CLOCK,
+        {"WHERE id = target AND revision = seen_revision AND NOT paused FOR": "WHERE id = target FOR"},
+        ("test_a_slot_that_waits_does_not_run_as_somebody_saw_it_before_a_change",),
+    ),
+    Mutant(
+        "fired_past_a_change",
+        "a schedule is fired though a client has changed it since somebody looked",
+        CLOCK,
+        {"AND revision = seen_revision AND next_run_at = seen_slot FOR": "AND next_run_at = seen_slot FOR"},
+        ("test_a_stale_look_changes_nothing",),
+    ),
+    Mutant(
+        "change_lost",
+        "of two clients that change a schedule at once, one takes back what the other has changed",
+        SCHEDULES,
+        {" WHERE o.id = $1 AND o.revision = $2\n": " WHERE o.id = $1 AND $2::bigint IS NOT NULL\n"},
+        (TURNS,),
+    ),
+    Mutant(
+        "ended_pipelines_in_the_way",
+        "a pipeline that was deleted stays in the way of the next slot",
+        CLOCK,
+        {
+            "AND NOT EXISTS (SELECT FROM pipelines AS p WHERE p.uuid = s.pipeline AND p.finished_at IS NULL)": (
+                "AND EXISTS (SELECT FROM pipelines AS p WHERE p.uuid = s.pipeline AND p.finished_at IS NOT NULL)"
+            )
+        },
+        (TURNS,),
+    ),
+    Mutant(
+        "cancelled_though_it_may_run",
+        "a schedule that buffers has the pipeline before cancelled",
+        SCHEDULES,
+        {"AND s.overlap = 'cancel_other' AND NOT s.paused": "AND NOT s.paused"},
+        (TURNS,),
+    ),
+    Mutant(
+        "unseen_end_is_pruned",
+        "the slot of a pipeline that goes on is forgotten, and no longer in the way of the next one",
+        SCHEDULES,
+        {"AND state <> 'waiting' AND (state <> 'fired' OR ended)": "AND state <> 'waiting'"},
+        (TURNS,),
+    ),
+    Mutant(
+        "missed_and_not_counted",
+        "slots that nobody was there for are not counted",
+        CLOCK,
+        {"missed = schedule.missed + missed_count WHERE": "missed = schedule.missed WHERE"},
+        ("test_after_an_outage_the_catch_up_policy_decides",),
+    ),
+    Mutant(
+        "periodic_run_never_expires",
+        "a run that nobody tells of goes on for as long as its worker lives",
+        CLOCK,
+        {"AND (run.expires_at <= moment OR NOT holds_lease": "AND (NOT holds_lease"},
+        ("test_a_run_that_nobody_tells_of_is_over_after_its_lease_though_its_worker_lives",),
     ),
     Mutant(
         "waiting_slot_is_pruned",
