@@ -37,7 +37,7 @@ async def run_first(worker, pool, queue, shape, slot=Slot.INLINE, **options):
     """Start a pipeline and let the worker run its first stage."""
     pipeline = await submit(pool, shape, **options)
     first = await pipeline.stage(next(iter(shape)))
-    await queue.dispatch([each for each in await stages.queued_after(pool, stages.FIRST, min_age_s=0, limit=100)])
+    await queue.dispatch(await stages.queued_after(pool, stages.FIRST, min_age_s=0, limit=100))
     await worker._start(slot, [job for job in await pop(queue, slot=slot) if job.stage == first["uuid"]])
     return pipeline
 
