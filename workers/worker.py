@@ -151,7 +151,7 @@ class HeadwayWorker(Worker):
         inline, process = self.slots[Slot.INLINE], self.slots[Slot.PROCESS]
         asked_at = time.monotonic()
         with inline.promise(idle[Slot.INLINE]) as free_inline, process.promise(idle[Slot.PROCESS]) as free_process:
-            serves = Serves(self.queues, list(self.room.tasks), free_inline, free_process)
+            serves = Serves(list(self.queues), list(self.room.tasks), free_inline, free_process)
             yield Offer(serves, lambda claims: self._begin_at_once(claims, asked_at))
 
     def _begin_at_once(self, claims: Sequence[Claim], asked_at: float) -> None:

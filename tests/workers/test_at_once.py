@@ -84,6 +84,7 @@ async def test_a_worker_that_has_no_idle_slot_leaves_it_to_the_queue(worker, poo
         worker.leased.clear()
     await complete(worker, claim)
     assert await dispatched(pipeline, queue, "b")
+    assert (await pipeline.stage("b"))["attempt"] == 0
 
 
 async def complete(worker, claim):
