@@ -21,7 +21,7 @@ from workers.publish import publish
 from workers.room import Room
 
 PIPELINES_MAX = 2
-DEPENDENTS_MAX = 20
+DEPENDENTS_MAX = 4
 log = structlog.get_logger()
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -202,11 +203,17 @@ def test_a_second_ctrl_c_does_not_wait_for_what_runs(tmp_path: Path):
 def test_a_killed_up_leaves_no_process_and_the_next_one_finishes_its_work(tmp_path: Path):
     fast = {"HEADWAY_LEASE_TIMEOUT_S": "3", "HEADWAY_HEARTBEAT_INTERVAL_S": "1", "HEADWAY_SWEEP_INTERVAL_S": "0.5"}
     with Up(tmp_path, **fast) as first:
-        uuid = first.submit({"name": "a", "task": "run_command", "params": {"argv": ["sleep", "2"]}}).stdout.strip()
+        until_told = [
+            sys.executable,
+            "-c",
+            f"import os, time\nwhile not os.path.exists({str(tmp_path / 'go')!r}): time.sleep(0.1)",
+        ]
+        uuid = first.submit({"name": "a", "task": "run_command", "params": {"argv": until_told}}).stdout.strip()
         wait_until(lambda: stage(first, uuid)["status"] == "running")
         pids = first.pids
         first.end(signal.SIGKILL)
         wait_until(lambda: not any(exists(pid) for pid in pids.values()), patience_s=10)
+    (tmp_path / "go").touch()
     with Up(tmp_path, **fast) as second:
         assert second("pipelines", "watch", uuid, "--timeout", "40").returncode == 0
         assert stage(second, uuid)["attempt"] == 2
