@@ -33,8 +33,8 @@ from app.services import (
 )
 from schemas.checkpoint import CheckpointReport
 from schemas.idempotency import IdempotencyKey
-from schemas.queue import Queue
-from schemas.stage import Progress
+from schemas.queue import QUEUES_BY_PRIORITY, Queue
+from schemas.stage import Progress, Serves
 from schemas.states import CheckpointState
 from tests.support.database import database
 from tests.support.history import GROWING, Present, fill, the_present
@@ -106,6 +106,13 @@ async def claim(now: Present) -> None:
     assert (await now.worker.ask(requests_of([await now.queued.stage()]))).claims
 
 
+async def release_to_worker(now: Present) -> None:
+    serves = Serves(list(QUEUES_BY_PRIORITY), ["noop"], 10, 10)
+    answer = await stages.release_to_worker(now.pool, [now.completed.id, now.running.id], now.worker.id, serves)
+    assert answer.released.queued
+    assert answer.claimed.claims
+
+
 async def fire(now: Present) -> None:
     """A slot comes while the pipeline of the one before runs, and another may run now because it has ended."""
     await now.pool.c.execute(SCHEDULES, now.running.uuid, now.failed.uuid)
@@ -136,6 +143,7 @@ STATEMENTS: dict[str, Callable[[Present], Awaitable[object]]] = {
     "stages.claim": claim,
     "stages.complete": lambda now: now.worker.report(ending(now.claim)),
     "stages.release": lambda now: stages.release(now.pool, [now.completed.id, now.running.id]),
+    "stages.release_to_worker": release_to_worker,
     "stages.report_progress": lambda now: stages.report_progress(
         now.pool, [Progress(now.claim.stage, now.claim.lease_token, 0.5, 5, 10)]
     ),

@@ -29,6 +29,7 @@ async def worker(settings, pool, queue, valkey):
     for slots in worker.slots.values():
         slots.is_idle = True
     yield worker
+    await worker.runner.completer.drained()  # what it tells when all is committed needs its connections
     worker.lease._own_loop.close()  # of a thread that never began
     await blocking.aclose(close_connection_pool=True)
 

@@ -185,7 +185,7 @@ OUTCOMES = (
         "released_and_not_queued",
         "what a worker has released is not put on its queue",
         FOLLOW_UP,
-        {"Transition(hints=hints, queued=released.queued)": "Transition(hints=hints)"},
+        {"Transition(hints=hints, queued=queued)": "Transition(hints=hints)"},
         ("test_what_waited_for_it_is_queued_at_once",),
     ),
     Mutant(
