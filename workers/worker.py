@@ -46,6 +46,7 @@ from workers.tasks.registration import task_type
 
 WAIT_S = 1.0
 OUTAGE_PAUSE_S = 0.5
+OFFER_S = 1.0
 NEVER_S = 10 * 365 * 86_400
 EXIT_LEASE_LOST = 1
 log = structlog.get_logger()
@@ -70,6 +71,9 @@ class HeadwayWorker(Worker):
         self.asking: set[UUID] = set()  # lease tokens of claims that have not been answered
         self.leased = asyncio.Event()  # not set while in doubt: what it popped now it could not claim
         self.leased.set()
+        self.no_offer = asyncio.Event()  # not set while a release may claim what idle slots can take
+        self.no_offer.set()
+        self.finishing = False
         self.exit_code = 0
         super().__init__(
             [func(self.runner.run, name=STAGE_FUNCTION, timeout=NEVER_S, keep_result=0, max_tries=1)],
@@ -92,6 +96,7 @@ class HeadwayWorker(Worker):
         serving = [asyncio.create_task(self._serve(slot)) for slot in Slot]
         ticking = asyncio.create_task(self._tick())
         await asyncio.gather(ticking, *serving)
+        await self._end_offers()
         await self.clockwork.stop()
         await self._finish_running()
         await self.runner.completer.drained()
@@ -150,13 +155,23 @@ class HeadwayWorker(Worker):
         idle = {slot: slots.free if slots.is_idle and may else 0 for slot, slots in self.slots.items()}
         inline, process = self.slots[Slot.INLINE], self.slots[Slot.PROCESS]
         asked_at = time.monotonic()
-        with inline.promise(idle[Slot.INLINE]) as free_inline, process.promise(idle[Slot.PROCESS]) as free_process:
-            serves = Serves(list(self.queues), list(self.room.tasks), free_inline, free_process)
-            yield Offer(serves, lambda claims: self._begin_at_once(claims, asked_at))
+        self.no_offer.clear()
+        try:
+            with inline.promise(idle[Slot.INLINE]) as free_inline, process.promise(idle[Slot.PROCESS]) as free_process:
+                serves = Serves(list(self.queues), list(self.room.tasks), free_inline, free_process)
+                yield Offer(serves, lambda claims: self._begin_at_once(claims, asked_at))
+        finally:
+            self.no_offer.set()
+
+    async def _end_offers(self) -> None:
+        """In a drain: what is being claimed just now still runs; an answer that comes later is handed back."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.no_offer.wait(), OFFER_S)
+        self.finishing = True
 
     def _begin_at_once(self, claims: Sequence[Claim], asked_at: float) -> None:
         for claim in claims:
-            if self.draining.is_set():  # since it was offered
+            if self.finishing:
                 self.runner.completer.put(drained(claim))
             else:
                 self._begin(claim, self.room.tasks[claim.task].slot, asked_at)

@@ -1,5 +1,6 @@
 """At once: a worker with idle slots begins what its own outcomes made possible, without the way through Redis."""
 
+import asyncio
 from contextlib import contextmanager
 from uuid import uuid4
 
@@ -122,17 +123,43 @@ async def test_stages_of_other_queues_are_left_to_their_workers(worker, pool, qu
     assert await dispatched(pipeline, queue, "b")
 
 
-async def test_what_was_claimed_for_a_worker_that_drains_by_then_goes_on_elsewhere(worker, pool, monkeypatch):
-    release = stages.release_to_worker
+@pytest.fixture
+def released_while_the_drain_begins(worker, monkeypatch):
+    """Its answer is on the way; the fixture is told when it may come."""
+    release, arrives = stages.release_to_worker, asyncio.Event()
 
-    async def released_while_the_drain_begins(*arguments):
+    async def release_to_worker(*arguments):
         answer = await release(*arguments)
         worker.draining.set()
+        await arrives.wait()
         return answer
 
-    monkeypatch.setattr(stages, "release_to_worker", released_while_the_drain_begins)
+    monkeypatch.setattr(stages, "release_to_worker", release_to_worker)
+    return arrives
+
+
+async def test_a_worker_that_drains_runs_what_was_being_claimed_for_it(worker, pool, released_while_the_drain_begins):
+    pipeline = await submit(pool, {"a": (), "b": ("a",)})
+    claim = await ScriptedWorker(pool, worker.room.worker).start(pipeline, "a")
+    worker.runner.completer.put(ending(claim))
+    await worker.draining.wait()
+    ending_offers = asyncio.create_task(worker._end_offers())
+    released_while_the_drain_begins.set()
+    await ending_offers
+    await until(lambda: has_ended(pipeline))
+    assert await pipeline.outcomes("b") == ["completed"]
+
+
+async def test_an_answer_that_comes_when_it_finishes_goes_on_elsewhere(
+    worker, pool, monkeypatch, released_while_the_drain_begins
+):
+    monkeypatch.setattr("workers.worker.OFFER_S", 0)
     pipeline = await submit(pool, CHAIN)
-    await complete(worker, await ScriptedWorker(pool, worker.room.worker).start(pipeline, "a"))
+    worker.runner.completer.put(ending(await ScriptedWorker(pool, worker.room.worker).start(pipeline, "a")))
+    await worker.draining.wait()
+    await worker._end_offers()
+    released_while_the_drain_begins.set()
+    await worker.runner.completer.drained()
     stage = await pipeline.stage("b")
     assert stage["status"] in {"retrying", "queued"}
     assert (stage["failures"], stage["losses"]) == (0, 0)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
+from uuid import UUID
 
 import asyncpg
 import redis
@@ -33,7 +34,8 @@ KEEP_S = 0.1
 HEAL_S = 30.0
 RUNNING = """
 SELECT w.name FROM stages AS s JOIN workers AS w ON w.id = s.worker_id
- WHERE s.status = 'running' GROUP BY w.name ORDER BY count(*) DESC"""
+ WHERE s.status = 'running' AND ($1::uuid IS NULL OR s.pipeline_id = (SELECT id FROM pipelines WHERE uuid = $1))
+ GROUP BY w.name ORDER BY count(*) DESC"""
 
 
 @dataclass(frozen=True)
@@ -132,13 +134,13 @@ class World:
         process.kill()
         self.killed_at[process.pid] = datetime.now(UTC)
 
-    async def busy_worker(self) -> Process:
-        """The worker of the crew that runs most stages."""
+    async def busy_worker(self, pipeline: UUID | None = None) -> Process:
+        """The worker of the crew that runs most stages, of one pipeline or of all."""
         found: list[Process] = []
 
         async def look() -> bool:
             with suppress(OSError, asyncpg.PostgresError):  # another fault may have struck Postgres
-                busy = [int(row["name"].rpartition(":")[2]) for row in await self.installation.query(RUNNING)]
+                busy = [int(row["name"].rpartition(":")[2]) for row in await self.installation.query(RUNNING, pipeline)]
                 found[:] = sorted(
                     (process for process in self.living("worker") if process.pid in busy),
                     key=lambda process: busy.index(process.pid),

@@ -28,8 +28,9 @@ async def kill_workers(world: World, _load: Load) -> int:
 @fault(2)
 async def leave_children(world: World, load: Load) -> int:
     """A worker is killed, and none of its processes may outlive it."""
-    load.send([load.command(f"s{n}", does=f"[ $HEADWAY_ATTEMPT -gt 1 ] || sleep {LONG_S}") for n in range(4)])
-    worker = await world.busy_worker()
+    job = load.send([load.command(f"s{n}", does=f"[ $HEADWAY_ATTEMPT -gt 1 ] || sleep {LONG_S}") for n in range(4)])
+    await until(lambda: job.uuid, "it is not accepted")
+    worker = await world.busy_worker(job.uuid)
     await until(lambda: len(below(worker.pid)) >= 2, "the worker has no processes")
     children = Watched(below(worker.pid))
     world.kill(worker)

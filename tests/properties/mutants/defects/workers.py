@@ -210,11 +210,18 @@ OUTCOMES = (
         ("test_a_worker_that_has_no_idle_slot_leaves_it_to_the_queue",),
     ),
     Mutant(
-        "begins_while_it_drains",
-        "what was claimed at once by a worker that drains by then is started",
+        "begins_while_it_finishes",
+        "what was claimed at once is started although the worker does not wait for it any more",
         WORKER,
-        {"if self.draining.is_set():  # since it was offered": "if False:  # since it was offered"},
-        ("test_what_was_claimed_for_a_worker_that_drains_by_then_goes_on_elsewhere",),
+        {"            if self.finishing:\n": "            if False:\n"},
+        ("test_an_answer_that_comes_when_it_finishes_goes_on_elsewhere",),
+    ),
+    Mutant(
+        "drain_burns_a_claim",
+        "a worker that drains hands back what was just being claimed for it",
+        WORKER,
+        {"await asyncio.wait_for(self.no_offer.wait(), OFFER_S)": "pass"},
+        ("test_a_worker_that_drains_runs_what_was_being_claimed_for_it",),
     ),
     Mutant(
         "slots_not_promised",
