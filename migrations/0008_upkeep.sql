@@ -9,6 +9,18 @@ CREATE TABLE artifacts_left (
     deleted_at  timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
+CREATE FUNCTION refuse_uuid_with_artifacts() RETURNS trigger LANGUAGE plpgsql AS $$
+-- A pipeline that is made anew under the uuid of a deleted one must not find the files of that, nor lose its own to their
+-- removal.
+BEGIN
+    IF EXISTS (SELECT FROM artifacts_left WHERE pipeline = NEW.uuid) THEN
+        RAISE object_in_use USING MESSAGE = 'artifacts of a deleted pipeline are left under this uuid';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER refuse_uuid_with_artifacts AFTER INSERT ON pipelines
+   FOR EACH ROW EXECUTE FUNCTION refuse_uuid_with_artifacts();
+
 -- Which pipelines stay for the sake of a checkpoint.
 CREATE INDEX checkpoints_pinned ON checkpoints (pipeline_id) WHERE pinned;
 

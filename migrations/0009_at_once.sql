@@ -3,7 +3,7 @@
 CREATE FUNCTION release_to_worker(
     ids bigint[], batch integer, worker uuid, queues text[], tasks text[], free_inline integer, free_process integer
 ) RETURNS json LANGUAGE plpgsql AS $$
--- release_pipelines, without waiting for a lock, and then claim_stages for the first of what it queued that this worker
+-- release_pipelines, leaving out what stays locked, and then claim_stages for the first of what it queued that this worker
 -- serves, as many of each kind as it has slots free. What is queued and not claimed is left to be dispatched.
 DECLARE
     released json := release_pipelines(ids, batch, false);

@@ -1199,6 +1199,22 @@ BEGIN
 END $$;
 
 --
+-- Name: refuse_uuid_with_artifacts(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.refuse_uuid_with_artifacts() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+-- A pipeline that is made anew under the uuid of a deleted one must not find the files of that, nor lose its own to their
+-- removal.
+BEGIN
+    IF EXISTS (SELECT FROM artifacts_left WHERE pipeline = NEW.uuid) THEN
+        RAISE object_in_use USING MESSAGE = 'artifacts of a deleted pipeline are left under this uuid';
+    END IF;
+    RETURN NEW;
+END $$;
+
+--
 -- Name: releasable_pipelines(integer); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -1331,7 +1347,7 @@ CREATE FUNCTION public.release_to_worker(ids bigint[], batch integer, worker uui
     SET enable_seqscan TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
--- release_pipelines, without waiting for a lock, and then claim_stages for the first of what it queued that this worker
+-- release_pipelines, leaving out what stays locked, and then claim_stages for the first of what it queued that this worker
 -- serves, as many of each kind as it has slots free. What is queued and not claimed is left to be dispatched.
 DECLARE
     released json := release_pipelines(ids, batch, false);
@@ -2650,6 +2666,12 @@ CREATE INDEX workers_leased ON public.workers USING btree (lease_expires_at) WHE
 --
 
 CREATE INDEX workers_left ON public.workers USING btree (heartbeat_at) WHERE (state = ANY (ARRAY['stopped'::text, 'lost'::text]));
+
+--
+-- Name: pipelines refuse_uuid_with_artifacts; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER refuse_uuid_with_artifacts AFTER INSERT ON public.pipelines FOR EACH ROW EXECUTE FUNCTION public.refuse_uuid_with_artifacts();
 
 --
 -- Name: failures failures_pipeline_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -

@@ -19,6 +19,7 @@ from app.services import stages
 from schemas.stage import Claimed, Completed, Hint, Released, ReleasedToWorker, Transition
 from workers.publish import publish
 from workers.room import Room
+from workers.slots import nothing
 
 PIPELINES_MAX = 2
 DEPENDENTS_MAX = 4
@@ -41,11 +42,12 @@ async def _release(room: Room, ids: list[int]) -> ReleasedToWorker:
     try:
         with room.offering() as offer:
             answer = await stages.release_to_worker(room.pool, ids, room.worker, offer.serves)
-            offer.begin(answer.claimed.claims)
+            offer.begin(answer)
     except Unavailable:
         return _left(ids)
-    except Exception:  # a bug; outcomes that wait to be committed must not suffer for it
+    except Exception:  # a bug; outcomes that wait to be committed must not suffer for it, nor what was claimed again
         log.exception("release_failed")
+        room.offering = nothing
         return _left(ids)
     return answer
 

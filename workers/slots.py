@@ -1,11 +1,11 @@
 """Slots: how many attempts a worker runs at once, of each kind, and what it offers to begin at once."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from schemas.stage import Claim, Serves
+from schemas.stage import ReleasedToWorker, Serves
 
 
 @dataclass(eq=False)
@@ -40,7 +40,8 @@ class Slots:
             yield count
         finally:
             self.promised -= count
-            self.freed.set()
+            if count:
+                self.freed.set()
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Offer:
     """What a worker would begin at once, and how it does."""
 
     serves: Serves
-    begin: Callable[[Sequence[Claim]], None]
+    begin: Callable[[ReleasedToWorker], None]
 
 
 @contextmanager

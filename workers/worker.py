@@ -30,7 +30,7 @@ from app.queue import REDIS_AWAY, STAGE_FUNCTION, Job, JobQueue, open_redis, req
 from app.services import stages, tasks, workers
 from app.settings import Settings
 from schemas.queue import QUEUES_BY_PRIORITY, Queue, Slot
-from schemas.stage import Beat, Claim, Claimed, ClaimRequest, Completion, Serves, Stranger
+from schemas.stage import Beat, Claim, Claimed, ClaimRequest, Completion, ReleasedToWorker, Serves, Stranger
 from schemas.states import Outcome
 from schemas.task import BUILT_IN_TASKS
 from workers import contract
@@ -104,7 +104,7 @@ class HeadwayWorker(Worker):
 
     async def _serve(self, slot: Slot) -> None:
         """Fill the free slots of one kind, again and again."""
-        outage, slots = Outage(log, "redis_away"), self.slots[slot]
+        outage, slots, woken = Outage(log, "redis_away"), self.slots[slot], False
         while not self.draining.is_set():
             slots.is_idle = False
             slots.freed.clear()
@@ -112,9 +112,14 @@ class HeadwayWorker(Worker):
             try:
                 if not self.leased.is_set():
                     await self._either(self.leased.wait())
-                elif free <= 0:
+                    continue
+                if free <= 0:
+                    if woken:  # by a marker that is now for another worker
+                        await self.room.queue.claim({slot: 0}, self.queues, self.plug_ins)
+                    woken = False
                     await self._either(slots.freed.wait())
                     continue
+                woken = False
                 jobs = await self.room.queue.claim({slot: free}, self.queues, self.plug_ins)
                 outage.end()
                 if jobs:
@@ -122,6 +127,7 @@ class HeadwayWorker(Worker):
                 if len(jobs) < free:  # the queues were empty then; who adds to one since has set a marker
                     slots.is_idle, timeout_s = True, WAIT_S * random.uniform(0.8, 1.2)
                     await self._either(self.waiting.wait([slot], self.queues, timeout_s, self.plug_ins))
+                    woken = True
             except REDIS_AWAY as error:
                 slots.is_idle = False
                 outage.note(error)
@@ -159,7 +165,7 @@ class HeadwayWorker(Worker):
         try:
             with inline.promise(idle[Slot.INLINE]) as free_inline, process.promise(idle[Slot.PROCESS]) as free_process:
                 serves = Serves(list(self.queues), list(self.room.tasks), free_inline, free_process)
-                yield Offer(serves, lambda claims: self._begin_at_once(claims, asked_at))
+                yield Offer(serves, lambda answer: self._begin_at_once(answer, asked_at))
         finally:
             self.no_offer.set()
 
@@ -169,12 +175,13 @@ class HeadwayWorker(Worker):
             await asyncio.wait_for(self.no_offer.wait(), OFFER_S)
         self.finishing = True
 
-    def _begin_at_once(self, claims: Sequence[Claim], asked_at: float) -> None:
-        for claim in claims:
+    def _begin_at_once(self, answer: ReleasedToWorker, asked_at: float) -> None:
+        kinds = {stage.stage: Slot(stage.slot) for stage in answer.released.queued}
+        for claim in answer.claimed.claims:
             if self.finishing:
                 self.runner.completer.put(drained(claim))
             else:
-                self._begin(claim, self.room.tasks[claim.task].slot, asked_at)
+                self._begin(claim, kinds[claim.stage], asked_at)
 
     async def _start(self, slot: Slot, jobs: Sequence[Job]) -> None:
         """Claim popped jobs in Postgres and run those that were granted."""
@@ -237,6 +244,7 @@ class HeadwayWorker(Worker):
         """Stop what the beat says to stop, and hand back attempts that we know nothing of."""
         if beat.lost:
             self.lost()
+            return
         self.leased.set()
         for reason, lease_tokens in ((Stop.CANCEL, beat.cancelled), (Stop.FENCED, beat.fenced)):
             for lease_token in lease_tokens:
@@ -258,6 +266,7 @@ class HeadwayWorker(Worker):
         if not self.exit_code:
             log.error("lease_lost", worker=str(self.room.worker))
         self.exit_code = EXIT_LEASE_LOST
+        self.leased.clear()
         self.room.stop_all(Stop.FENCED)
         self.clockwork.cancel()
         self.draining.set()

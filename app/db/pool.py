@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import asyncpg
 
-from app.errors import SetupError, Unavailable
+from app.errors import Conflict, SetupError, Unavailable
 from app.log import mask_passwords
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
@@ -39,11 +39,20 @@ class Taken(Exception):
 
 @contextmanager
 def unless_taken() -> Iterator[None]:
-    """Turn what Postgres says of a second one into ``Taken``."""
+    """Turn what Postgres says of a second one into ``Taken``.
+
+    Raises:
+        Conflict: there was one, and its files are not gone yet.
+
+    """
     try:
         yield
     except asyncpg.UniqueViolationError as error:
         raise Taken(error.constraint_name) from error
+    except asyncpg.ObjectInUseError as error:
+        raise Conflict(
+            "The artifacts of a deleted pipeline with this uuid are still being removed; try again when they are gone."
+        ) from error
 
 
 @contextmanager

@@ -55,7 +55,7 @@ async def release(c: Connection, pipeline_ids: Iterable[int], *, batch: int, wai
 async def release_to_worker(
     c: Connection, pipeline_ids: Iterable[int], *, batch: int, worker: UUID, serves: Serves
 ) -> ReleasedToWorker:
-    """As ``release``, waiting for no lock, and claim what the worker serves."""
+    """As ``release``, hardly waiting for locks, and claim what the worker serves."""
     answer = await c.fetchval(
         SQL["release_to_worker"],
         list(pipeline_ids),

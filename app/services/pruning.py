@@ -55,7 +55,7 @@ async def remove_leftovers(pool: Pool, data_dir: Path) -> None:
     left: UUID | None = UUID(int=0)
     while left is not None:
         async with connection(pool) as c:
-            left = await db.left(c, left)  # one by one, for it may be made anew under its old uuid
+            left = await db.left(c, left)
         if left is not None:
             await _guarded(pool, data_dir, left)
 
@@ -64,7 +64,7 @@ async def _guarded(pool: Pool, data_dir: Path, pipeline: UUID) -> None:
     """One whose files cannot be removed must not keep the others from it."""
     try:
         await remove_artifacts(pool, data_dir, pipeline)
-    except OSError as error:
+    except (OSError, RecursionError) as error:  # the latter of directories that lie very deep
         log.warning("artifacts_not_removed", pipeline=str(pipeline), error=str(error))
 
 

@@ -132,7 +132,7 @@ async def release(pool: Pool, pipeline_ids: Iterable[int]) -> Released:
 
 
 async def release_to_worker(pool: Pool, pipeline_ids: Iterable[int], worker: UUID, serves: Serves) -> ReleasedToWorker:
-    """As ``release``, and begin what the worker serves; nobody is waited for: what is locked is left to others.
+    """As ``release``, and begin what the worker serves; what stays locked is left to others.
 
     Do not repeat it if in doubt: what it may have claimed is handed back by the beats, as nobody holds it.
     """

@@ -7,12 +7,13 @@ import pytest
 from msgspec.structs import replace
 
 from app.artifacts import attempt_directory
+from app.errors import Conflict
 from app.services import checkpoints, pipelines, pruning
 from app.settings import Settings
 from schemas.checkpoint import CheckpointReport
 from schemas.states import Outcome
 from tests.support.locks import WAITING, until
-from tests.support.pipelines import a_plan, submit, submitted
+from tests.support.pipelines import a_plan, submit
 from tests.support.workers import a_worker, ending
 from workers.cron import PERIODIC
 
@@ -230,17 +231,16 @@ async def test_artifacts_whose_volume_is_away_are_removed_when_it_is_back(make, 
     assert on_disk() == set()
 
 
-async def test_what_was_made_anew_under_its_old_uuid_keeps_its_files(pool, make, finish, on_disk):
+async def test_none_is_made_anew_under_an_old_uuid_before_the_files_of_the_old_one_are_gone(
+    pool, make, finish, on_disk
+):
     pipeline = await make()
     await pipelines.delete(pool, pipeline.uuid)
-    await pipelines.create(pool, replace(a_plan(), uuid=pipeline.uuid))
-    await finish()
-    assert on_disk() == {str(pipeline.uuid)}
-    await pipelines.cancel(pool, pipeline.uuid)
-    await (await submitted(pool, pipeline.uuid)).release()
-    await pipelines.delete(pool, pipeline.uuid)
+    with pytest.raises(Conflict, match="still being removed"):
+        await pipelines.create(pool, replace(a_plan(), uuid=pipeline.uuid))
     assert await finish() == 0
     assert on_disk() == set()
+    await pipelines.create(pool, replace(a_plan(), uuid=pipeline.uuid))
 
 
 async def test_the_hourly_task_keeps_everything_until_a_setting_says_how_long(pool, make, on_disk, tmp_path):

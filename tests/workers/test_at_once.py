@@ -166,6 +166,26 @@ async def test_an_answer_that_comes_when_it_finishes_goes_on_elsewhere(
     assert worker.room.attempts == {}
 
 
+async def test_a_full_worker_passes_on_what_has_woken_it(worker, pool, queue, valkey):
+    """A marker wakes one worker; if that has filled up meanwhile, another has to hear of the job."""
+    inline = worker.slots[Slot.INLINE]
+    serving = asyncio.create_task(worker._serve(Slot.INLINE))
+    await until(lambda: is_blocked(queue.redis))
+    inline.capacity = 0
+    await submit(pool)
+    await queue.dispatch(await stages.queued_after(pool, stages.FIRST, min_age_s=0, limit=100))
+    other = open_redis(valkey.url, blocking=True)
+    async with asyncio.timeout(10):
+        await JobQueue(other).wait([Slot.INLINE], QUEUES_BY_PRIORITY, 60)
+    await other.aclose(close_connection_pool=True)
+    worker.draining.set()
+    await serving
+
+
+async def is_blocked(redis):
+    return (await redis.info("clients"))["blocked_clients"] > 0
+
+
 async def test_slots_are_promised_while_it_is_not_known_what_begins(worker):
     inline = worker.slots[Slot.INLINE]
     free = inline.free

@@ -10,9 +10,8 @@ SELECT max(id) AS last, coalesce(bool_and(created_at >= $1), true) AS young,
 SELECT prune_pipeline($1, $2)
 
 -- name: left
--- The next deleted pipeline whose artifacts may lie on disk still. One that was made anew under its old uuid is none.
-SELECT pipeline FROM artifacts_left AS l
- WHERE pipeline > $1 AND NOT EXISTS (SELECT FROM pipelines AS p WHERE p.uuid = l.pipeline) ORDER BY pipeline LIMIT 1
+-- The next deleted pipeline whose artifacts may lie on disk still.
+SELECT pipeline FROM artifacts_left WHERE pipeline > $1 ORDER BY pipeline LIMIT 1
 
 -- name: removed
 -- Nothing of it lies on disk any more.

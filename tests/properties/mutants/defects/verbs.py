@@ -320,11 +320,11 @@ PRUNES = (
         ("test_one_that_ended_again_since_it_was_chosen_stays",),
     ),
     Mutant(
-        "leftover_of_the_living",
-        "the artifacts of a pipeline that was made anew under its old uuid are removed",
-        "app/db/queries/pruning.sql",
-        {" AND NOT EXISTS (SELECT FROM pipelines AS p WHERE p.uuid = l.pipeline)": ""},
-        ("test_what_was_made_anew_under_its_old_uuid_keeps_its_files",),
+        "made_anew_among_leftovers",
+        "a pipeline may be made anew while the files of the deleted one under its uuid are being removed",
+        DELETION,
+        {"    IF EXISTS (SELECT FROM artifacts_left WHERE pipeline = NEW.uuid) THEN\n": "    IF false THEN\n"},
+        ("test_none_is_made_anew_under_an_old_uuid_before_the_files_of_the_old_one_are_gone",),
     ),
 )
 ALL = STARTS + CANCELS + PAUSES + RETRIES + DELETES + PRUNES

@@ -46,7 +46,9 @@ LEASES = (
         "doubt_takes_more",
         "a worker whose lease is in doubt goes on taking jobs",
         WORKER,
-        {"        self.leased.clear()\n": ""},
+        {
+            "        self.leased.clear()\n        self.room.stop_all(Stop.FENCED if": "        self.room.stop_all(Stop.FENCED if"
+        },
         ("test_in_doubt_it_takes_nothing_more_and_asks_what_runs_to_leave",),
     ),
     Mutant(
@@ -60,7 +62,9 @@ LEASES = (
         "lost_lease_goes_on",
         "a worker whose lease was taken lets its stages run",
         WORKER,
-        {"EXIT_LEASE_LOST\n        self.room.stop_all(Stop.FENCED)\n": "EXIT_LEASE_LOST\n"},
+        {
+            "        self.room.stop_all(Stop.FENCED)\n        self.clockwork.cancel()\n": "        self.clockwork.cancel()\n"
+        },
         ("test_a_lost_lease_ends_everything_and_the_worker_with_it",),
     ),
 )
@@ -194,6 +198,13 @@ OUTCOMES = (
         FOLLOW_UP,
         {"    except Exception:  # a bug": "    except ZeroDivisionError:  # a bug"},
         ("test_an_outcome_is_durable_before_anything_is_released",),
+    ),
+    Mutant(
+        "marker_swallowed",
+        "a worker that is full keeps the marker that was to wake another",
+        WORKER,
+        {"if woken:  # by a marker": "if False:  # by a marker"},
+        ("test_a_full_worker_passes_on_what_has_woken_it",),
     ),
     Mutant(
         "overtakes_what_waits",
