@@ -11,7 +11,8 @@ import pytest
 from tests.support.installation import Headway, Installation, is_gapless, noop, stage_of
 from tests.support.processes import Oracle, Watched, until
 
-TRAINING = {"dataset": {"from": "stages.prepare.result.dataset"}, "epochs": 18, "epoch_delay_s": 0.2}
+TRAINING = {"dataset": {"from": "stages.prepare.result.dataset"}, "epochs": 40, "epoch_delay_s": 0.2}
+"""Takes far longer than half the drain timeout, in which it could end by itself."""
 
 OPEN_RUNS = "SELECT count(*) FROM periodic_runs WHERE name ~ 'upkeep' AND outcome IS NULL"
 DAY_AGO = """
