@@ -3,6 +3,16 @@
 --
 
 --
+-- Name: ended_stage; Type: TYPE; Schema: public; Owner: -
+--
+
+CREATE TYPE public.ended_stage AS (
+	pipeline_id bigint,
+	"position" integer,
+	went_well boolean
+);
+
+--
 -- Name: new_event; Type: TYPE; Schema: public; Owner: -
 --
 
@@ -196,54 +206,21 @@ CREATE FUNCTION public.claim_stages(worker uuid, wanted uuid[], dispatch_tokens 
     SET enable_seqscan TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
--- queued → running, one attempt each, for the stages that are still queued under that dispatch token, in pipelines that
--- are still running and queues that are not paused, by a worker whose lease still holds. Repeated with the same lease
--- token it gives the same answer.
+-- Claims stages for a worker whose lease still holds (start_stages). Repeated with the same lease tokens it gives the same
+-- answer.
 DECLARE
-    locked bigint[];
-    open_pipelines bigint[];
-    paused text[] := paused_queues();
-    moment timestamptz;
+    locked bigint[] := lock_pipelines(ARRAY(
+        SELECT DISTINCT s.pipeline_id FROM stages AS s WHERE s.uuid = ANY (wanted)), wait);
+    moment timestamptz := clock_timestamp();
     news new_event[];
 BEGIN
-    locked := lock_pipelines(ARRAY(
-        SELECT DISTINCT s.pipeline_id FROM stages AS s WHERE s.uuid = ANY (wanted)), wait);
-    moment := clock_timestamp();
     IF NOT EXISTS (SELECT FROM workers WHERE id = worker AND state = 'live' AND lease_expires_at > moment) THEN
         RETURN json_build_object('worker_lost', true);
     END IF;
-    open_pipelines := ARRAY(SELECT id FROM pipelines WHERE id = ANY (locked) AND status = 'running');
-    WITH started AS (
-        UPDATE stages AS s
-           SET status = 'running', attempt = s.attempt + 1, worker_id = worker, started_at = moment, progress = NULL,
-               give_up_at = NULL,
-               lease_token = lease_tokens[array_position(wanted, s.uuid)]
-         WHERE s.uuid = ANY (wanted) AND s.pipeline_id + 0 = ANY (open_pipelines) AND s.status || '' = 'queued'
-           AND s.dispatch_token = dispatch_tokens[array_position(wanted, s.uuid)] AND s.queue || '' <> ALL (paused)
-        RETURNING s.pipeline_id, s.position, s.name, s.uuid, s.attempt, s.lease_token
-    ), recorded AS (
-        INSERT INTO attempts (pipeline_id, position, attempt, lease_token, worker_id, started_at)
-        SELECT pipeline_id, position, attempt, lease_token, worker, moment FROM started
-    )
-    SELECT array_agg(ROW (pipeline_id, 'stage.started', name,
-                          json_build_object('task_id', uuid, 'attempt', attempt, 'worker', worker))::new_event)
-      INTO news FROM started;
+    news := start_stages(worker, wanted, dispatch_tokens, lease_tokens, locked, moment);
     PERFORM append_events(news, moment);
-    RETURN (
-        SELECT json_build_object(
-                   'claims', coalesce(json_agg(json_build_object(
-                       'stage', s.uuid, 'attempt', s.attempt, 'lease_token', s.lease_token, 'pipeline', p.uuid,
-                       'pipeline_name', p.name, 'name', s.name, 'task', s.task, 'params', s.params,
-                       'references', s."references", 'max_retries', s.max_retries, 'failures', s.failures,
-                       'retry_delay_s', s.retry_delay_s, 'retry_backoff', s.retry_backoff,
-                       'retry_delay_max_s', s.retry_delay_max_s, 'timeout_s', s.timeout_s,
-                       'started_at', extract(epoch FROM s.started_at), 'expires_at', extract(epoch FROM s.expires_at),
-                       'resume_from', CASE WHEN s.attempt > 1 THEN resume_point(s.pipeline_id, s.position) END))
-                       FILTER (WHERE s.status = 'running' AND s.pipeline_id = ANY (locked)
-                                 AND s.lease_token = lease_tokens[array_position(wanted, s.uuid)]), '[]'),
-                   'locked', left_out(wanted, locked),
-                   'hints', hints(ARRAY(SELECT DISTINCT n.pipeline_id FROM unnest(news) AS n), false))
-          FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id WHERE s.uuid = ANY (wanted));
+    RETURN json_build_object('claims', granted(wanted, lease_tokens, locked), 'locked', left_out(wanted, locked),
+                             'hints', hints(ARRAY(SELECT DISTINCT n.pipeline_id FROM unnest(news) AS n), false));
 END $$;
 
 --
@@ -255,77 +232,100 @@ CREATE FUNCTION public.complete_stages(completions jsonb, wait boolean) RETURNS 
     SET enable_seqscan TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
--- The first of the two acts: an attempt's outcome with its event, and why it failed if it did; nothing else. Only the
--- attempt that holds the stage may do it; the others are named in `stale`, unless this very attempt has said it before.
--- Releasing the dependents is the second act, in release_pipelines.
+-- The first of the two acts: an attempt's outcome with its event; nothing else. Releasing the dependents is the second act,
+-- in release_pipelines.
 DECLARE
-    ended_stages uuid[] := ARRAY(SELECT (c ->> 'stage')::uuid FROM jsonb_array_elements(completions) AS c);
+    locked bigint[] := lock_pipelines(ARRAY(
+        SELECT DISTINCT s.pipeline_id FROM stages AS s WHERE s.uuid = ANY (stages_of(completions))), wait);
+    moment timestamptz := clock_timestamp();
+    news new_event[];
+BEGIN
+    SELECT e.news INTO news FROM end_attempts(completions, locked, moment, false) AS e;
+    PERFORM append_events(news, moment);
+    RETURN completed(completions, locked, news, true);
+END $$;
+
+--
+-- Name: complete_to_worker(jsonb, uuid, text[], text[], integer, integer, integer, integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.complete_to_worker(completions jsonb, worker uuid, queues text[], tasks text[], free_inline integer, free_process integer, pipelines_max integer, dependents_max integer) RETURNS json
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+-- complete_stages, without waiting for long; and where so few pipelines and dependents are concerned that their locks are
+-- held for hardly longer, the second act with it: what waited for these stages is released, and of that as much claimed as
+-- the worker serves and has slots free for, of each kind. What is queued and not claimed is left to be dispatched; what
+-- is to be done besides is left to release_pipelines.
+DECLARE
+    pipelines bigint[];
+    is_little boolean;
     locked bigint[];
     moment timestamptz;
     news new_event[];
+    ended ended_stage[];
+    queued queued_stage[];
+    skips new_event[];
+    wanted uuid[];
+    dispatch_tokens integer[];
+    lease_tokens uuid[];
+    started new_event[];
 BEGIN
-    locked := lock_pipelines(ARRAY(
-        SELECT DISTINCT s.pipeline_id FROM stages AS s WHERE s.uuid = ANY (ended_stages)), wait);
+    SELECT array_agg(DISTINCT s.pipeline_id),
+           count(DISTINCT s.pipeline_id) <= pipelines_max AND sum(s.dependents) <= dependents_max
+      INTO pipelines, is_little FROM stages AS s WHERE s.uuid = ANY (stages_of(completions));
+    locked := lock_pipelines(pipelines, false);
     moment := clock_timestamp();
-    WITH decided AS MATERIALIZED (
-        SELECT c.*, CASE WHEN c.outcome = 'completed' THEN 'completed'
-                         WHEN p.status = 'cancelling' OR s.cancel_asked THEN 'cancelled'
-                         WHEN c.retry_delay_s IS NOT NULL THEN 'retrying'
-                         WHEN c.outcome = 'cancelled' THEN 'cancelled'
-                         ELSE 'failed' END AS status
-          FROM jsonb_to_recordset(completions) AS c (
-                   stage uuid, attempt integer, lease_token uuid, outcome text, result jsonb, error jsonb,
-                   retry_delay_s double precision, costs_retry boolean, diagnosis jsonb)
-          JOIN stages AS s ON s.uuid = c.stage AND s.uuid = ANY (ended_stages) AND s.pipeline_id + 0 = ANY (locked)
-          JOIN pipelines AS p ON p.id = s.pipeline_id
-    ), ended AS (
-        UPDATE stages AS s
-           SET status = d.status, lease_token = NULL,
-               result = CASE WHEN d.status = 'completed' THEN d.result END,
-               error = CASE WHEN d.status <> 'completed' THEN d.error END,
-               diagnosis = CASE WHEN d.status <> 'completed' THEN d.diagnosis END,
-               progress = CASE WHEN d.status = 'completed' THEN 1 ELSE s.progress END,
-               failures = s.failures + (d.costs_retry AND d.outcome IN ('failed', 'timed_out'))::integer,
-               losses = CASE WHEN d.outcome = 'lost' THEN s.losses + 1 WHEN d.costs_retry THEN 0 ELSE s.losses END,
-               retry_at = CASE WHEN d.status = 'retrying' THEN moment + d.retry_delay_s * interval '1 second' END,
-               give_up_at = CASE WHEN d.status = 'retrying' THEN s.expires_at END,
-               finished_at = CASE WHEN d.status <> 'retrying' THEN moment END,
-               propagated = d.status <> 'retrying' AND s.dependents = 0
-          FROM decided AS d
-         WHERE s.uuid = d.stage AND s.uuid = ANY (ended_stages) AND s.status || '' = 'running' AND s.attempt = d.attempt
-           AND s.lease_token = d.lease_token
-        RETURNING s.pipeline_id, s.position, s.name, s.uuid, s.task, s.attempt, s.status, s.error, s.diagnosis,
-                  s.retry_at, d.outcome, d.error AS why, s.allow_failure
-    ), recorded AS (
-        UPDATE attempts AS a SET outcome = e.outcome, error = e.why, finished_at = moment FROM ended AS e
-         WHERE a.pipeline_id = e.pipeline_id AND a.position = e.position AND a.attempt = e.attempt
-    ), diagnosed AS (
-        INSERT INTO failures (pipeline_id, position, attempt, stage, task, failed_at, diagnosis)
-        SELECT pipeline_id, position, attempt, uuid, task, moment, diagnosis FROM ended
-         WHERE outcome IN ('failed', 'timed_out', 'lost')
-    )
-    SELECT array_agg(ROW (pipeline_id, 'stage.' || status, name, CASE status
-               WHEN 'completed' THEN json_build_object('task_id', uuid, 'attempt', attempt)
-               WHEN 'retrying' THEN json_build_object('task_id', uuid, 'attempt', attempt, 'outcome', outcome,
-                                                      'error', error, 'diagnosis', diagnosis,
-                                                      'retry_at', retry_at)
-               ELSE ended_news(json_build_object('task_id', uuid, 'attempt', attempt, 'outcome', outcome,
-                                                 'error', error, 'diagnosis', diagnosis), allow_failure)
-               END)::new_event)
-      INTO news FROM ended;
-    PERFORM append_events(news, moment);
-    RETURN (
-        SELECT json_build_object(
-                   'locked', left_out(ended_stages, locked),
-                   'dependents', coalesce(sum(s.dependents), 0),
-                   'stale', coalesce(json_agg(c.stage) FILTER (
+    SELECT e.news, e.ended INTO news, ended FROM end_attempts(completions, locked, moment, is_little) AS e;
+    IF is_little AND ended IS NOT NULL THEN
+        SELECT d.queued, d.skips INTO queued, skips FROM tell_dependents(ended, moment) AS d;
+    END IF;
+    IF queued IS NOT NULL THEN
+        SELECT array_agg(stage), array_agg(dispatch_token), array_agg(gen_random_uuid())
+          INTO wanted, dispatch_tokens, lease_tokens
+          FROM (SELECT q.stage, q.dispatch_token, q.slot, row_number() OVER (PARTITION BY q.slot ORDER BY q.place) AS n
+                  FROM unnest(queued) WITH ORDINALITY
+                       AS q (pipeline_id, name, stage, dispatch_token, task, queue, slot, place)
+                 WHERE q.queue = ANY (queues) AND q.task = ANY (tasks)) AS served
+         WHERE n <= CASE slot WHEN 'inline' THEN free_inline ELSE free_process END;
+        IF EXISTS (SELECT FROM workers WHERE id = worker AND state = 'live' AND lease_expires_at > moment) THEN
+            started := start_stages(worker, wanted, dispatch_tokens, lease_tokens, locked, moment);
+        END IF;
+    END IF;
+    PERFORM append_events(news || queued_news(queued) || skips || started, moment);
+    IF is_little THEN
+        PERFORM settle_pipelines(locked, moment);
+    END IF;
+    RETURN (completed(completions, locked, news, NOT is_little OR skips IS NOT NULL)::jsonb || jsonb_build_object(
+        'queued', CASE WHEN cardinality(started) = cardinality(queued) THEN '[]' ELSE to_dispatch(queued, moment) END,
+        'claims', CASE WHEN started IS NULL THEN '[]' ELSE granted(wanted, lease_tokens, locked) END))::json;
+END $$;
+
+--
+-- Name: completed(jsonb, bigint[], public.new_event[], boolean); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.completed(completions jsonb, locked bigint[], news public.new_event[], releasable boolean) RETURNS json
+    LANGUAGE plpgsql
+    AS $$
+-- The answer to a batch of completions: `stale` ones came from an attempt that does not hold its stage, unless this very
+-- attempt has said it before.
+DECLARE
+    ended_stages uuid[] := stages_of(completions);
+    are_all boolean := coalesce(cardinality(news), 0) = cardinality(ended_stages);
+BEGIN
+    RETURN json_build_object(
+        'hints', hints(ARRAY(SELECT DISTINCT n.pipeline_id FROM unnest(news) AS n), releasable),
+        'locked', CASE WHEN are_all THEN '[]' ELSE left_out(ended_stages, locked) END,
+        'stale', CASE WHEN are_all THEN '[]' ELSE (
+            SELECT coalesce(json_agg(c.stage) FILTER (
                        WHERE s.uuid IS NULL
-                          OR (s.pipeline_id = ANY (locked) AND a.outcome IS DISTINCT FROM c.outcome)), '[]'),
-                   'hints', hints(ARRAY(SELECT DISTINCT n.pipeline_id FROM unnest(news) AS n), true))
-          FROM jsonb_to_recordset(completions) AS c (stage uuid, attempt integer, lease_token uuid, outcome text)
-          LEFT JOIN stages AS s ON s.uuid = c.stage AND s.uuid = ANY (ended_stages)
-          LEFT JOIN attempts AS a ON a.pipeline_id = s.pipeline_id AND a.position = s.position
-                                 AND a.attempt = c.attempt AND a.lease_token = c.lease_token);
+                          OR (s.pipeline_id = ANY (locked) AND a.outcome IS DISTINCT FROM c.outcome)), '[]')
+              FROM jsonb_to_recordset(completions) AS c (stage uuid, attempt integer, lease_token uuid, outcome text)
+              LEFT JOIN stages AS s ON s.uuid = c.stage AND s.uuid = ANY (ended_stages)
+              LEFT JOIN attempts AS a ON a.pipeline_id = s.pipeline_id AND a.position = s.position
+                                     AND a.attempt = c.attempt AND a.lease_token = c.lease_token) END);
 END $$;
 
 --
@@ -571,6 +571,67 @@ CREATE FUNCTION public.due_pipelines(batch integer) RETURNS SETOF bigint
 $$;
 
 --
+-- Name: end_attempts(jsonb, bigint[], timestamp with time zone, boolean); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.end_attempts(completions jsonb, locked bigint[], moment timestamp with time zone, followed_up boolean, OUT news public.new_event[], OUT ended public.ended_stage[]) RETURNS record
+    LANGUAGE plpgsql
+    AS $$
+-- Writes down how attempts ended, and why they failed if they did, in pipelines that the caller has locked. Only the
+-- attempt that holds its stage may do it. `followed_up`: the caller tells the dependents in the same transaction.
+DECLARE
+    ended_stages uuid[] := stages_of(completions);
+BEGIN
+    WITH decided AS MATERIALIZED (
+        SELECT c.*, CASE WHEN c.outcome = 'completed' THEN 'completed'
+                         WHEN p.status = 'cancelling' OR s.cancel_asked THEN 'cancelled'
+                         WHEN c.retry_delay_s IS NOT NULL THEN 'retrying'
+                         WHEN c.outcome = 'cancelled' THEN 'cancelled'
+                         ELSE 'failed' END AS status
+          FROM jsonb_to_recordset(completions) AS c (
+                   stage uuid, attempt integer, lease_token uuid, outcome text, result jsonb, error jsonb,
+                   retry_delay_s double precision, costs_retry boolean, diagnosis jsonb)
+          JOIN stages AS s ON s.uuid = c.stage AND s.uuid = ANY (ended_stages) AND s.pipeline_id + 0 = ANY (locked)
+          JOIN pipelines AS p ON p.id = s.pipeline_id
+    ), done AS (
+        UPDATE stages AS s
+           SET status = d.status, lease_token = NULL,
+               result = CASE WHEN d.status = 'completed' THEN d.result END,
+               error = CASE WHEN d.status <> 'completed' THEN d.error END,
+               diagnosis = CASE WHEN d.status <> 'completed' THEN d.diagnosis END,
+               progress = CASE WHEN d.status = 'completed' THEN 1 ELSE s.progress END,
+               failures = s.failures + (d.costs_retry AND d.outcome IN ('failed', 'timed_out'))::integer,
+               losses = CASE WHEN d.outcome = 'lost' THEN s.losses + 1 WHEN d.costs_retry THEN 0 ELSE s.losses END,
+               retry_at = CASE WHEN d.status = 'retrying' THEN moment + d.retry_delay_s * interval '1 second' END,
+               give_up_at = CASE WHEN d.status = 'retrying' THEN s.expires_at END,
+               finished_at = CASE WHEN d.status <> 'retrying' THEN moment END,
+               propagated = d.status <> 'retrying' AND (s.dependents = 0 OR followed_up)
+          FROM decided AS d
+         WHERE s.uuid = d.stage AND s.uuid = ANY (ended_stages) AND s.status || '' = 'running' AND s.attempt = d.attempt
+           AND s.lease_token = d.lease_token
+        RETURNING s.pipeline_id, s.position, s.name, s.uuid, s.task, s.attempt, s.status, s.error, s.diagnosis,
+                  s.retry_at, d.outcome, d.error AS why, s.allow_failure
+    ), recorded AS (
+        UPDATE attempts AS a SET outcome = e.outcome, error = e.why, finished_at = moment FROM done AS e
+         WHERE a.pipeline_id = e.pipeline_id AND a.position = e.position AND a.attempt = e.attempt
+    ), diagnosed AS (
+        INSERT INTO failures (pipeline_id, position, attempt, stage, task, failed_at, diagnosis)
+        SELECT pipeline_id, position, attempt, uuid, task, moment, diagnosis FROM done
+         WHERE outcome IN ('failed', 'timed_out', 'lost')
+    )
+    SELECT array_agg(ROW (pipeline_id, 'stage.' || status, name, CASE status
+               WHEN 'completed' THEN json_build_object('task_id', uuid, 'attempt', attempt)
+               WHEN 'retrying' THEN json_build_object('task_id', uuid, 'attempt', attempt, 'outcome', outcome,
+                                                      'error', error, 'diagnosis', diagnosis,
+                                                      'retry_at', retry_at)
+               ELSE ended_news(json_build_object('task_id', uuid, 'attempt', attempt, 'outcome', outcome,
+                                                 'error', error, 'diagnosis', diagnosis), allow_failure)
+               END)::new_event),
+           array_agg(ROW (pipeline_id, position, is_well(status, allow_failure))::ended_stage) FILTER (WHERE status <> 'retrying')
+      INTO news, ended FROM done;
+END $$;
+
+--
 -- Name: ended_news(json, boolean); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -748,6 +809,27 @@ CREATE FUNCTION public.give_up_at(queued_at timestamp with time zone, queue_time
 $$;
 
 --
+-- Name: granted(uuid[], uuid[], bigint[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.granted(wanted uuid[], lease_tokens uuid[], locked bigint[]) RETURNS json
+    LANGUAGE sql
+    AS $$
+-- What the attempts need to run that hold their stages with these lease tokens.
+    SELECT coalesce(json_agg(json_build_object(
+               'stage', s.uuid, 'attempt', s.attempt, 'lease_token', s.lease_token, 'pipeline', p.uuid,
+               'pipeline_name', p.name, 'name', s.name, 'task', s.task, 'slot', s.slot, 'params', s.params,
+               'references', s."references", 'max_retries', s.max_retries, 'failures', s.failures,
+               'retry_delay_s', s.retry_delay_s, 'retry_backoff', s.retry_backoff,
+               'retry_delay_max_s', s.retry_delay_max_s, 'timeout_s', s.timeout_s,
+               'started_at', extract(epoch FROM s.started_at), 'expires_at', extract(epoch FROM s.expires_at),
+               'resume_from', CASE WHEN s.attempt > 1 THEN resume_point(s.pipeline_id, s.position) END)), '[]')
+      FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id
+     WHERE s.uuid = ANY (wanted) AND s.status || '' = 'running' AND s.pipeline_id + 0 = ANY (locked)
+       AND s.lease_token = lease_tokens[array_position(wanted, s.uuid)]
+$$;
+
+--
 -- Name: has_failed_dependency(bigint, integer); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -867,7 +949,11 @@ CREATE FUNCTION public.lock_pipelines(ids bigint[], wait boolean) RETURNS bigint
 DECLARE
     locked bigint[];
 BEGIN
-    IF wait OR cardinality(ids) = 1 THEN
+    IF NOT wait OR cardinality(ids) = 1 THEN
+        SELECT array_agg(p.id) INTO locked
+          FROM (SELECT id FROM pipelines WHERE id = ANY (ids) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED) AS p;
+    END IF;
+    IF locked IS NULL AND (wait OR cardinality(ids) = 1) THEN
         PERFORM set_config('lock_timeout', CASE WHEN wait THEN '2s' ELSE '100ms' END, true);
         BEGIN
             SELECT array_agg(p.id) INTO locked
@@ -875,9 +961,6 @@ BEGIN
         EXCEPTION WHEN lock_not_available THEN
             NULL; -- left out, like any other that is locked
         END;
-    ELSE
-        SELECT array_agg(p.id) INTO locked
-          FROM (SELECT id FROM pipelines WHERE id = ANY (ids) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED) AS p;
     END IF;
     RETURN coalesce(locked, '{}');
 END $$;
@@ -1247,15 +1330,10 @@ CREATE FUNCTION public.release_pipelines(ids bigint[], batch integer, wait boole
 -- stages that have ended, releasing or skipping those that now wait for nothing; queues the retries that are due;
 -- settles. A pass ends after about `batch` ended stages, so that it never holds its locks for long, and names its
 -- pipelines in `more` if there may be some left.
---
--- A stage that did not go well (it was not completed, nor allowed to fail) skips the dependents that wait for
--- all_completed at once. The other rules count every end, and decide when all dependencies have ended.
 DECLARE
     locked bigint[] := lock_pipelines(ids, wait);
     moment timestamptz := clock_timestamp();
-    ended_pipelines bigint[];
-    ended_positions integer[];
-    went_well boolean[];
+    ended ended_stage[];
     newly queued_stage[];
     queued queued_stage[];
     news new_event[] := expire_stages(locked, moment);
@@ -1264,55 +1342,18 @@ DECLARE
     handled integer := 0;
 BEGIN
     WHILE handled < batch LOOP
-        WITH ended AS (
+        WITH untold AS (
             UPDATE stages AS s SET propagated = true
               FROM (SELECT e.pipeline_id, e.position FROM stages AS e
                      WHERE e.pipeline_id = ANY (locked) AND e.finished_at IS NOT NULL AND NOT e.propagated
                      LIMIT batch) AS t
              WHERE s.pipeline_id = t.pipeline_id AND s.position = t.position
-            RETURNING s.pipeline_id, s.position, is_well(s.status, s.allow_failure) AS well
+            RETURNING ROW (s.pipeline_id, s.position, is_well(s.status, s.allow_failure))::ended_stage AS stage
         )
-        SELECT array_agg(pipeline_id), array_agg(position), array_agg(well)
-          INTO ended_pipelines, ended_positions, went_well FROM ended;
-        EXIT WHEN ended_positions IS NULL;
-        handled := handled + cardinality(ended_positions);
-
-        WITH told AS (
-            SELECT d.pipeline_id, d.stage, count(*) AS ended, count(*) FILTER (WHERE e.well) AS well
-              FROM unnest(ended_pipelines, ended_positions, went_well) AS e (pipeline_id, position, well)
-              JOIN dependencies AS d ON d.pipeline_id = e.pipeline_id AND d.depends_on = e.position
-             GROUP BY d.pipeline_id, d.stage
-        ), decided AS (
-            SELECT t.pipeline_id, t.stage, s.unmet - m.met AS unmet,
-                   CASE WHEN s.trigger_rule = 'all_completed' AND t.well < t.ended THEN 'skipped'
-                        WHEN s.unmet > m.met THEN 'pending'
-                        WHEN s.trigger_rule = 'any_failed' AND NOT has_failed_dependency(t.pipeline_id, t.stage)
-                        THEN 'skipped' ELSE 'queued' END AS status
-              FROM told AS t
-              JOIN stages AS s ON s.pipeline_id = t.pipeline_id AND s.position = t.stage AND s.status || '' = 'pending'
-              CROSS JOIN LATERAL (
-                  SELECT CASE s.trigger_rule WHEN 'all_completed' THEN t.well ELSE t.ended END AS met) AS m
-        ), moved AS (
-            UPDATE stages AS s
-               SET unmet = d.unmet, status = d.status,
-                   queued_at = CASE WHEN d.status = 'queued' THEN moment END,
-                   dispatch_token = s.dispatch_token + (d.status = 'queued')::integer,
-                   expires_at = CASE WHEN d.status = 'queued' THEN moment + s.total_timeout_s * interval '1 second' END,
-                   give_up_at = CASE WHEN d.status = 'queued' THEN give_up_at(
-                       moment, s.queue_timeout_s, moment + s.total_timeout_s * interval '1 second') END,
-                   finished_at = CASE WHEN d.status = 'skipped' THEN moment END,
-                   propagated = d.status = 'skipped' AND s.dependents = 0,
-                   error = CASE WHEN d.status = 'skipped' THEN why_skipped(s.pipeline_id, s.position, s.trigger_rule) END
-              FROM decided AS d
-             WHERE s.pipeline_id = d.pipeline_id AND s.position = d.stage AND s.status || '' = 'pending'
-            RETURNING s.status, s.pipeline_id, s.position, s.name, s.uuid, s.error,
-                ROW (s.pipeline_id, s.name, s.uuid, s.dispatch_token, s.task, s.queue, s.slot)::queued_stage AS stage
-        )
-        SELECT array_agg(stage ORDER BY pipeline_id, position) FILTER (WHERE status = 'queued'),
-               array_agg(ROW (pipeline_id, 'stage.skipped', name,
-                              json_build_object('task_id', uuid, 'error', error))::new_event
-                         ORDER BY pipeline_id, position) FILTER (WHERE status = 'skipped')
-          INTO newly, skips FROM moved;
+        SELECT array_agg(stage) INTO ended FROM untold;
+        EXIT WHEN ended IS NULL;
+        handled := handled + cardinality(ended);
+        SELECT d.queued, d.skips INTO newly, skips FROM tell_dependents(ended, moment) AS d;
         queued := queued || newly;
         news := news || queued_news(newly) || skips;
         EXIT WHEN skips IS NULL; -- nothing new has ended
@@ -1336,35 +1377,6 @@ BEGIN
         'hints', hints(settled || ARRAY(SELECT DISTINCT n.pipeline_id FROM unnest(news) AS n), false), 'queued', to_dispatch(queued, moment),
         'more', CASE WHEN handled >= batch THEN to_json(locked) ELSE '[]' END,
         'locked', (SELECT coalesce(json_agg(i), '[]') FROM unnest(ids) AS i WHERE i <> ALL (locked)));
-END $$;
-
---
--- Name: release_to_worker(bigint[], integer, uuid, text[], text[], integer, integer); Type: FUNCTION; Schema: public; Owner: -
---
-
-CREATE FUNCTION public.release_to_worker(ids bigint[], batch integer, worker uuid, queues text[], tasks text[], free_inline integer, free_process integer) RETURNS json
-    LANGUAGE plpgsql
-    SET enable_seqscan TO 'off'
-    SET plan_cache_mode TO 'force_generic_plan'
-    AS $$
--- release_pipelines, leaving out what stays locked, and then claim_stages for the first of what it queued that this worker
--- serves, as many of each kind as it has slots free. What is queued and not claimed is left to be dispatched.
-DECLARE
-    released json := release_pipelines(ids, batch, false);
-    wanted uuid[];
-    dispatch_tokens integer[];
-    lease_tokens uuid[];
-BEGIN
-    SELECT array_agg(stage), array_agg(dispatch_token), array_agg(gen_random_uuid())
-      INTO wanted, dispatch_tokens, lease_tokens
-      FROM (SELECT q.stage, q.dispatch_token, q.slot, row_number() OVER (PARTITION BY q.slot ORDER BY q.place) AS n
-              FROM ROWS FROM (json_to_recordset(released -> 'queued') AS (
-                       stage uuid, dispatch_token integer, task text, queue text, slot text)) WITH ORDINALITY
-                   AS q (stage, dispatch_token, task, queue, slot, place)
-             WHERE q.queue = ANY (queues) AND q.task = ANY (tasks)) AS served
-     WHERE n <= CASE slot WHEN 'inline' THEN free_inline ELSE free_process END;
-    RETURN json_build_object('released', released, 'claimed', CASE WHEN wanted IS NULL THEN '{}'
-        ELSE claim_stages(worker, wanted, dispatch_tokens, lease_tokens, false) END);
 END $$;
 
 --
@@ -1501,6 +1513,17 @@ CREATE FUNCTION public.slot_of(moment timestamp with time zone, interval_s integ
 $$;
 
 --
+-- Name: stages_of(jsonb); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.stages_of(completions jsonb) RETURNS uuid[]
+    LANGUAGE plpgsql IMMUTABLE
+    AS $$
+BEGIN
+    RETURN ARRAY(SELECT (c ->> 'stage')::uuid FROM jsonb_array_elements(completions) AS c);
+END $$;
+
+--
 -- Name: stages_to_retry(bigint, integer); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -1551,6 +1574,38 @@ BEGIN
     PERFORM append_events(ARRAY[ROW (pipeline.id, 'pipeline.started', NULL, '{}'::json)::new_event]
                           || queued_news(queued), moment);
     RETURN json_build_object('hints', hints(ARRAY[pipeline.id], false), 'queued', to_dispatch(queued, moment));
+END $$;
+
+--
+-- Name: start_stages(uuid, uuid[], integer[], uuid[], bigint[], timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.start_stages(worker uuid, wanted uuid[], dispatch_tokens integer[], lease_tokens uuid[], locked bigint[], moment timestamp with time zone) RETURNS public.new_event[]
+    LANGUAGE plpgsql
+    AS $$
+-- queued → running, one attempt each, for the stages that are still queued under that dispatch token, in pipelines that
+-- are still running and queues that are not paused. The caller holds the pipelines' locks, and the worker its lease.
+DECLARE
+    open_pipelines bigint[] := ARRAY(SELECT id FROM pipelines WHERE id = ANY (locked) AND status = 'running');
+    paused text[] := paused_queues();
+    news new_event[];
+BEGIN
+    WITH started AS (
+        UPDATE stages AS s
+           SET status = 'running', attempt = s.attempt + 1, worker_id = worker, started_at = moment, progress = NULL,
+               give_up_at = NULL,
+               lease_token = lease_tokens[array_position(wanted, s.uuid)]
+         WHERE s.uuid = ANY (wanted) AND s.pipeline_id + 0 = ANY (open_pipelines) AND s.status || '' = 'queued'
+           AND s.dispatch_token = dispatch_tokens[array_position(wanted, s.uuid)] AND s.queue || '' <> ALL (paused)
+        RETURNING s.pipeline_id, s.position, s.name, s.uuid, s.attempt, s.lease_token
+    ), recorded AS (
+        INSERT INTO attempts (pipeline_id, position, attempt, lease_token, worker_id, started_at)
+        SELECT pipeline_id, position, attempt, lease_token, worker, moment FROM started
+    )
+    SELECT array_agg(ROW (pipeline_id, 'stage.started', name,
+                          json_build_object('task_id', uuid, 'attempt', attempt, 'worker', worker))::new_event)
+      INTO news FROM started;
+    RETURN news;
 END $$;
 
 --
@@ -1606,6 +1661,56 @@ BEGIN
         taken := taken || jsonb_build_object('name', task.name, 'slot', present);
     END LOOP;
     RETURN taken;
+END $$;
+
+--
+-- Name: tell_dependents(public.ended_stage[], timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.tell_dependents(ended public.ended_stage[], moment timestamp with time zone, OUT queued public.queued_stage[], OUT skips public.new_event[]) RETURNS record
+    LANGUAGE plpgsql
+    AS $$
+-- Releases or skips what waited for nothing but these stages, which have just ended.
+--
+-- A stage that did not go well (it was not completed, nor allowed to fail) skips the dependents that wait for
+-- all_completed at once. The other rules count every end, and decide when all dependencies have ended.
+BEGIN
+    WITH told AS (
+        SELECT d.pipeline_id, d.stage, count(*) AS ended, count(*) FILTER (WHERE e.went_well) AS well
+          FROM unnest(ended) AS e
+          JOIN dependencies AS d ON d.pipeline_id = e.pipeline_id AND d.depends_on = e.position
+         GROUP BY d.pipeline_id, d.stage
+    ), decided AS (
+        SELECT t.pipeline_id, t.stage, s.unmet - m.met AS unmet,
+               CASE WHEN s.trigger_rule = 'all_completed' AND t.well < t.ended THEN 'skipped'
+                    WHEN s.unmet > m.met THEN 'pending'
+                    WHEN s.trigger_rule = 'any_failed' AND NOT has_failed_dependency(t.pipeline_id, t.stage)
+                    THEN 'skipped' ELSE 'queued' END AS status
+          FROM told AS t
+          JOIN stages AS s ON s.pipeline_id = t.pipeline_id AND s.position = t.stage AND s.status || '' = 'pending'
+          CROSS JOIN LATERAL (
+              SELECT CASE s.trigger_rule WHEN 'all_completed' THEN t.well ELSE t.ended END AS met) AS m
+    ), moved AS (
+        UPDATE stages AS s
+           SET unmet = d.unmet, status = d.status,
+               queued_at = CASE WHEN d.status = 'queued' THEN moment END,
+               dispatch_token = s.dispatch_token + (d.status = 'queued')::integer,
+               expires_at = CASE WHEN d.status = 'queued' THEN moment + s.total_timeout_s * interval '1 second' END,
+               give_up_at = CASE WHEN d.status = 'queued' THEN give_up_at(
+                   moment, s.queue_timeout_s, moment + s.total_timeout_s * interval '1 second') END,
+               finished_at = CASE WHEN d.status = 'skipped' THEN moment END,
+               propagated = d.status = 'skipped' AND s.dependents = 0,
+               error = CASE WHEN d.status = 'skipped' THEN why_skipped(s.pipeline_id, s.position, s.trigger_rule) END
+          FROM decided AS d
+         WHERE s.pipeline_id = d.pipeline_id AND s.position = d.stage AND s.status || '' = 'pending'
+        RETURNING s.status, s.pipeline_id, s.position, s.name, s.uuid, s.error,
+            ROW (s.pipeline_id, s.name, s.uuid, s.dispatch_token, s.task, s.queue, s.slot)::queued_stage AS stage
+    )
+    SELECT array_agg(stage ORDER BY pipeline_id, position) FILTER (WHERE status = 'queued'),
+           array_agg(ROW (pipeline_id, 'stage.skipped', name,
+                          json_build_object('task_id', uuid, 'error', error))::new_event
+                     ORDER BY pipeline_id, position) FILTER (WHERE status = 'skipped')
+      INTO queued, skips FROM moved;
 END $$;
 
 --

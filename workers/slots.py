@@ -1,16 +1,16 @@
 """Slots: how many attempts a worker runs at once, of each kind, and what it offers to begin at once."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from schemas.stage import ReleasedToWorker, Serves
+from schemas.stage import Claim, Serves
 
 
 @dataclass(eq=False)
 class Slots:
-    """Those of one kind; ``promised`` ones are kept for what a release may claim.
+    """Those of one kind; ``promised`` ones are kept for what a completion may claim.
 
     ``is_idle``: the queues had nothing for them, and whoever adds something wakes the worker. Whatever begins then
     overtakes nobody.
@@ -49,7 +49,7 @@ class Offer:
     """What a worker would begin at once, and how it does."""
 
     serves: Serves
-    begin: Callable[[ReleasedToWorker], None]
+    begin: Callable[[Sequence[Claim]], None]
 
 
 @contextmanager
