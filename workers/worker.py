@@ -122,10 +122,11 @@ class HeadwayWorker(Worker):
                 woken = False
                 jobs = await self.room.queue.claim({slot: free}, self.queues, self.plug_ins)
                 outage.end()
+                slots.is_idle = len(jobs) < free  # the queues were empty then; who adds to one since has set a marker
                 if jobs:
                     await self._start(slot, jobs)
-                if len(jobs) < free:  # the queues were empty then; who adds to one since has set a marker
-                    slots.is_idle, timeout_s = True, WAIT_S * random.uniform(0.8, 1.2)
+                if slots.is_idle:
+                    timeout_s = WAIT_S * random.uniform(0.8, 1.2)
                     await self._either(self.waiting.wait([slot], self.queues, timeout_s, self.plug_ins))
                     woken = True
             except REDIS_AWAY as error:
@@ -186,7 +187,8 @@ class HeadwayWorker(Worker):
         """Claim popped jobs in Postgres and run those that were granted."""
         requests = {job.stage: ClaimRequest(job.stage, job.dispatch_token, uuid4()) for job in jobs}
         asked_at = time.monotonic()
-        answer = await self._claim(list(requests.values()))
+        with self.slots[slot].promise(len(jobs)):
+            answer = await self._claim(list(requests.values()))
         for claim in answer.claims:
             self._begin(claim, slot, asked_at)
         locked = set(chain.from_iterable(answer.locked))
