@@ -33,6 +33,7 @@ class Completer:
         self.room = room
         self._waiting: list[Completion] = []
         self._flusher: asyncio.Task[None] | None = None
+        self._publishing: asyncio.Task[None] | None = None
         self._outage = Outage(log, "outcomes_wait_for_postgres")
 
     def put(self, completion: Completion) -> None:
@@ -42,9 +43,11 @@ class Completer:
             self._flusher = asyncio.create_task(self._flush())
 
     async def drained(self) -> None:
-        """Wait until every outcome so far is committed."""
+        """Wait until every outcome so far is committed, and told."""
         while self._flusher is not None and not self._flusher.done():
             await asyncio.wait([self._flusher])
+        if self._publishing is not None:
+            await self._publishing
 
     async def _flush(self) -> None:
         while self._waiting:
@@ -94,6 +97,8 @@ class Completer:
                 self.room.let_go(completion.lease_token)
         if answer.stale:
             log.warning("outcomes_came_too_late", stages=[str(stage) for stage in answer.stale])
-        await publish(self.room.queue, answer)
+        if self._publishing is not None:  # the next outcomes need not wait for it, only what is to be said of them
+            await self._publishing
+        self._publishing = asyncio.create_task(publish(self.room.queue, answer))
         if locked:
             await asyncio.sleep(PAUSE_S)
