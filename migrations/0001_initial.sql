@@ -24,22 +24,51 @@ CREATE TABLE installation (
 );
 INSERT INTO installation DEFAULT VALUES;
 
+-- What one column may hold is said by a domain, which is looked at when the column is written; a CHECK of the table is
+-- prepared anew for every statement that writes any.
+CREATE DOMAIN natural_number AS integer CHECK (VALUE >= 0);
+CREATE DOMAIN jsonb_object AS jsonb CHECK (jsonb_typeof(VALUE) = 'object');
+CREATE DOMAIN delay_s AS double precision CHECK (VALUE BETWEEN 0 AND 86400);
+CREATE DOMAIN limit_s AS double precision CHECK (VALUE BETWEEN 1 AND 2592000);
+CREATE DOMAIN pipeline_name AS text CHECK (length(VALUE) BETWEEN 1 AND 128);
+CREATE DOMAIN pipeline_priority AS smallint CHECK (VALUE BETWEEN 1 AND 10);
+CREATE DOMAIN pipeline_size AS integer CHECK (VALUE BETWEEN 1 AND 10000);
+CREATE DOMAIN pipeline_status AS text CHECK (VALUE IN
+    ('pending', 'running', 'paused', 'cancelling', 'completed', 'failed', 'cancelled'));
+CREATE DOMAIN stage_name AS text CHECK (VALUE ~ '^[a-z0-9]([-_a-z0-9]{0,61}[a-z0-9])?$');
+CREATE DOMAIN stage_status AS text CHECK (VALUE IN
+    ('pending', 'queued', 'running', 'retrying', 'completed', 'failed', 'skipped', 'cancelled'));
+CREATE DOMAIN queue_name AS text CHECK (VALUE IN
+    ('training', 'evaluation', 'default', 'preprocessing', 'maintenance'));
+CREATE DOMAIN slot_kind AS text CHECK (VALUE IN ('process', 'inline'));
+CREATE DOMAIN trigger_rule AS text CHECK (VALUE IN ('all_completed', 'all_done', 'any_failed'));
+CREATE DOMAIN retry_count AS smallint CHECK (VALUE BETWEEN 0 AND 20);
+CREATE DOMAIN retry_factor AS double precision CHECK (VALUE BETWEEN 1 AND 100);
+CREATE DOMAIN fraction AS double precision CHECK (VALUE BETWEEN 0 AND 1);
+CREATE DOMAIN attempt_number AS integer CHECK (VALUE > 0);
+CREATE DOMAIN attempt_outcome AS text CHECK (VALUE IN ('completed', 'failed', 'timed_out', 'cancelled', 'lost'));
+CREATE DOMAIN event_number AS integer CHECK (VALUE > 0);
+CREATE DOMAIN event_type AS text CHECK (VALUE IN
+    ('pipeline.created', 'pipeline.started', 'pipeline.paused', 'pipeline.resumed', 'pipeline.cancelling',
+     'pipeline.completed', 'pipeline.failed', 'pipeline.cancelled',
+     'stage.queued', 'stage.started', 'stage.retrying', 'stage.completed', 'stage.failed', 'stage.skipped',
+     'stage.cancelled'));
+
 CREATE TABLE pipelines (
     id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     uuid           uuid NOT NULL UNIQUE,
     project        text NOT NULL DEFAULT 'default',
-    name           text NOT NULL CHECK (length(name) BETWEEN 1 AND 128),
+    name           pipeline_name NOT NULL,
     description    text NOT NULL DEFAULT '',
-    priority       smallint NOT NULL DEFAULT 5 CHECK (priority BETWEEN 1 AND 10),
+    priority       pipeline_priority NOT NULL DEFAULT 5,
     labels         jsonb NOT NULL DEFAULT '{}',
-    status         text NOT NULL DEFAULT 'pending' CHECK (status IN
-                       ('pending', 'running', 'paused', 'cancelling', 'completed', 'failed', 'cancelled')),
-    stage_count    integer NOT NULL CHECK (stage_count BETWEEN 1 AND 10000),
+    status         pipeline_status NOT NULL DEFAULT 'pending',
+    stage_count    pipeline_size NOT NULL,
     open_stages    integer NOT NULL CHECK (open_stages BETWEEN 0 AND stage_count),    -- not terminal yet
     all_ended      boolean NOT NULL GENERATED ALWAYS AS (open_stages = 0) STORED,
     broken_stages  integer NOT NULL DEFAULT 0 CHECK (broken_stages BETWEEN 0 AND stage_count),
                    -- failed or cancelled, and not allowed to
-    last_seq       integer NOT NULL DEFAULT 0 CHECK (last_seq >= 0),                  -- of its events
+    last_seq       natural_number NOT NULL DEFAULT 0,                                 -- of its events
     error          jsonb,
     created_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
     started_at     timestamptz,
@@ -67,42 +96,39 @@ INSERT INTO queues (name) VALUES ('training'), ('evaluation'), ('default'), ('pr
 
 CREATE TABLE stages (
     pipeline_id     bigint NOT NULL REFERENCES pipelines (id),
-    position        integer NOT NULL CHECK (position >= 0),
+    position        natural_number NOT NULL,
     uuid            uuid NOT NULL UNIQUE,
-    name            text NOT NULL CHECK (name ~ '^[a-z0-9]([-_a-z0-9]{0,61}[a-z0-9])?$'),
+    name            stage_name NOT NULL,
     task            text NOT NULL,
-    queue           text NOT NULL CHECK (queue IN
-                        ('training', 'evaluation', 'default', 'preprocessing', 'maintenance')),
-    slot            text NOT NULL CHECK (slot IN ('process', 'inline')),
-    params          jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(params) = 'object'),
-    "references"    jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof("references") = 'object'),
-    max_retries     smallint NOT NULL DEFAULT 0 CHECK (max_retries BETWEEN 0 AND 20),
-    retry_delay_s   double precision NOT NULL DEFAULT 60 CHECK (retry_delay_s BETWEEN 0 AND 86400),
-    retry_backoff   double precision NOT NULL DEFAULT 1 CHECK (retry_backoff BETWEEN 1 AND 100),
-    retry_delay_max_s  double precision NOT NULL DEFAULT 3600 CHECK (retry_delay_max_s BETWEEN 0 AND 86400),
-    timeout_s       double precision NOT NULL DEFAULT 86400 CHECK (timeout_s BETWEEN 1 AND 2592000),       -- of an attempt
-    queue_timeout_s double precision CHECK (queue_timeout_s BETWEEN 1 AND 2592000),   -- of each wait in the queue
-    total_timeout_s double precision CHECK (total_timeout_s BETWEEN 1 AND 2592000),   -- from the release to the end
-    trigger_rule    text NOT NULL DEFAULT 'all_completed' CHECK (trigger_rule IN
-                        ('all_completed', 'all_done', 'any_failed')),
+    queue           queue_name NOT NULL,
+    slot            slot_kind NOT NULL,
+    params          jsonb_object NOT NULL DEFAULT '{}',
+    "references"    jsonb_object NOT NULL DEFAULT '{}',
+    max_retries     retry_count NOT NULL DEFAULT 0,
+    retry_delay_s   delay_s NOT NULL DEFAULT 60,
+    retry_backoff   retry_factor NOT NULL DEFAULT 1,
+    retry_delay_max_s  delay_s NOT NULL DEFAULT 3600,
+    timeout_s       limit_s NOT NULL DEFAULT 86400,             -- of an attempt
+    queue_timeout_s limit_s,                                    -- of each wait in the queue
+    total_timeout_s limit_s,                                    -- from the release to the end
+    trigger_rule    trigger_rule NOT NULL DEFAULT 'all_completed',
     allow_failure   boolean NOT NULL DEFAULT false,             -- does not fail its pipeline, nor skip its dependents
-    dependents      integer NOT NULL DEFAULT 0 CHECK (dependents >= 0),
+    dependents      natural_number NOT NULL DEFAULT 0,
 
-    status          text NOT NULL DEFAULT 'pending' CHECK (status IN
-                        ('pending', 'queued', 'running', 'retrying', 'completed', 'failed', 'skipped', 'cancelled')),
-    unmet           integer NOT NULL CHECK (unmet >= 0),        -- dependencies that do not count as met yet
+    status          stage_status NOT NULL DEFAULT 'pending',
+    unmet           natural_number NOT NULL,                    -- dependencies that do not count as met yet
     propagated      boolean NOT NULL DEFAULT false,             -- terminal, and its dependents know
     dispatch_token  integer NOT NULL DEFAULT 0,                 -- counts the times it was queued
-    attempt         integer NOT NULL DEFAULT 0 CHECK (attempt >= 0),
-    failures        integer NOT NULL DEFAULT 0 CHECK (failures >= 0),  -- attempts that cost retry budget
-    losses          integer NOT NULL DEFAULT 0 CHECK (losses >= 0),    -- lost attempts in a row
+    attempt         natural_number NOT NULL DEFAULT 0,
+    failures        natural_number NOT NULL DEFAULT 0,          -- attempts that cost retry budget
+    losses          natural_number NOT NULL DEFAULT 0,          -- lost attempts in a row
     lease_token     uuid,
     worker_id       uuid,
     cancel_asked    boolean NOT NULL DEFAULT false,
-    progress        double precision CHECK (progress BETWEEN 0 AND 1),
-    result          jsonb CHECK (jsonb_typeof(result) = 'object'),
-    error           jsonb CHECK (jsonb_typeof(error) = 'object'),
-    diagnosis       jsonb CHECK (jsonb_typeof(diagnosis) = 'object'),
+    progress        fraction,
+    result          jsonb_object,
+    error           jsonb_object,
+    diagnosis       jsonb_object,
     retry_at        timestamptz,
     expires_at      timestamptz,                                -- its total timeout, from the release on
     give_up_at      timestamptz,                                -- while it waits for a start: when it is failed instead
@@ -143,12 +169,12 @@ CREATE TABLE dependencies (
 CREATE TABLE attempts (
     pipeline_id  bigint NOT NULL,
     position     integer NOT NULL,
-    attempt      integer NOT NULL CHECK (attempt > 0),
+    attempt      attempt_number NOT NULL,
     lease_token  uuid NOT NULL,
     worker_id    uuid NOT NULL,
     executor     text NOT NULL DEFAULT 'local',
     handle       text,
-    outcome      text CHECK (outcome IN ('completed', 'failed', 'timed_out', 'cancelled', 'lost')),
+    outcome      attempt_outcome,
     error        jsonb,
     started_at   timestamptz NOT NULL,
     finished_at  timestamptz,
@@ -158,12 +184,8 @@ CREATE TABLE attempts (
 
 CREATE TABLE events (
     pipeline_id  bigint NOT NULL,
-    seq          integer NOT NULL CHECK (seq > 0),
-    type         text NOT NULL CHECK (type IN
-                     ('pipeline.created', 'pipeline.started', 'pipeline.paused', 'pipeline.resumed',
-                      'pipeline.cancelling', 'pipeline.completed', 'pipeline.failed', 'pipeline.cancelled',
-                      'stage.queued', 'stage.started', 'stage.retrying', 'stage.completed', 'stage.failed',
-                      'stage.skipped', 'stage.cancelled')),
+    seq          event_number NOT NULL,
+    type         event_type NOT NULL,
     subject      text,
     data         json NOT NULL,
     "time"       timestamptz NOT NULL,
@@ -763,7 +785,7 @@ CREATE FUNCTION stages_to_retry(pipeline bigint, only_stage integer) RETURNS int
 -- The positions that begin again in a retry: all that failed or were cancelled, or the one that is asked for; and whatever
 -- waits for one of them, because it was skipped, or because what it did on account of the failure is to be done anew.
     WITH RECURSIVE chosen (position) AS (
-        SELECT s.position FROM stages AS s
+        SELECT s.position::integer FROM stages AS s
          WHERE s.pipeline_id = stages_to_retry.pipeline AND s.status IN ('failed', 'cancelled')
            AND s.position = coalesce(only_stage, s.position)
         UNION

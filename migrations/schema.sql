@@ -3,6 +3,27 @@
 --
 
 --
+-- Name: attempt_number; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.attempt_number AS integer
+	CONSTRAINT attempt_number_check CHECK ((VALUE > 0));
+
+--
+-- Name: attempt_outcome; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.attempt_outcome AS text
+	CONSTRAINT attempt_outcome_check CHECK ((VALUE = ANY (ARRAY['completed'::text, 'failed'::text, 'timed_out'::text, 'cancelled'::text, 'lost'::text])));
+
+--
+-- Name: delay_s; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.delay_s AS double precision
+	CONSTRAINT delay_s_check CHECK (((VALUE >= (0)::double precision) AND (VALUE <= (86400)::double precision)));
+
+--
 -- Name: ended_stage; Type: TYPE; Schema: public; Owner: -
 --
 
@@ -11,6 +32,48 @@ CREATE TYPE public.ended_stage AS (
 	"position" integer,
 	went_well boolean
 );
+
+--
+-- Name: event_number; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.event_number AS integer
+	CONSTRAINT event_number_check CHECK ((VALUE > 0));
+
+--
+-- Name: event_type; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.event_type AS text
+	CONSTRAINT event_type_check CHECK ((VALUE = ANY (ARRAY['pipeline.created'::text, 'pipeline.started'::text, 'pipeline.paused'::text, 'pipeline.resumed'::text, 'pipeline.cancelling'::text, 'pipeline.completed'::text, 'pipeline.failed'::text, 'pipeline.cancelled'::text, 'stage.queued'::text, 'stage.started'::text, 'stage.retrying'::text, 'stage.completed'::text, 'stage.failed'::text, 'stage.skipped'::text, 'stage.cancelled'::text])));
+
+--
+-- Name: fraction; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.fraction AS double precision
+	CONSTRAINT fraction_check CHECK (((VALUE >= (0)::double precision) AND (VALUE <= (1)::double precision)));
+
+--
+-- Name: jsonb_object; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.jsonb_object AS jsonb
+	CONSTRAINT jsonb_object_check CHECK ((jsonb_typeof(VALUE) = 'object'::text));
+
+--
+-- Name: limit_s; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.limit_s AS double precision
+	CONSTRAINT limit_s_check CHECK (((VALUE >= (1)::double precision) AND (VALUE <= (2592000)::double precision)));
+
+--
+-- Name: natural_number; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.natural_number AS integer
+	CONSTRAINT natural_number_check CHECK ((VALUE >= 0));
 
 --
 -- Name: new_event; Type: TYPE; Schema: public; Owner: -
@@ -22,6 +85,41 @@ CREATE TYPE public.new_event AS (
 	subject text,
 	data json
 );
+
+--
+-- Name: pipeline_name; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.pipeline_name AS text
+	CONSTRAINT pipeline_name_check CHECK (((length(VALUE) >= 1) AND (length(VALUE) <= 128)));
+
+--
+-- Name: pipeline_priority; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.pipeline_priority AS smallint
+	CONSTRAINT pipeline_priority_check CHECK (((VALUE >= 1) AND (VALUE <= 10)));
+
+--
+-- Name: pipeline_size; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.pipeline_size AS integer
+	CONSTRAINT pipeline_size_check CHECK (((VALUE >= 1) AND (VALUE <= 10000)));
+
+--
+-- Name: pipeline_status; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.pipeline_status AS text
+	CONSTRAINT pipeline_status_check CHECK ((VALUE = ANY (ARRAY['pending'::text, 'running'::text, 'paused'::text, 'cancelling'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])));
+
+--
+-- Name: queue_name; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.queue_name AS text
+	CONSTRAINT queue_name_check CHECK ((VALUE = ANY (ARRAY['training'::text, 'evaluation'::text, 'default'::text, 'preprocessing'::text, 'maintenance'::text])));
 
 --
 -- Name: queued_stage; Type: TYPE; Schema: public; Owner: -
@@ -36,6 +134,48 @@ CREATE TYPE public.queued_stage AS (
 	queue text,
 	slot text
 );
+
+--
+-- Name: retry_count; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.retry_count AS smallint
+	CONSTRAINT retry_count_check CHECK (((VALUE >= 0) AND (VALUE <= 20)));
+
+--
+-- Name: retry_factor; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.retry_factor AS double precision
+	CONSTRAINT retry_factor_check CHECK (((VALUE >= (1)::double precision) AND (VALUE <= (100)::double precision)));
+
+--
+-- Name: slot_kind; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.slot_kind AS text
+	CONSTRAINT slot_kind_check CHECK ((VALUE = ANY (ARRAY['process'::text, 'inline'::text])));
+
+--
+-- Name: stage_name; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.stage_name AS text
+	CONSTRAINT stage_name_check CHECK ((VALUE ~ '^[a-z0-9]([-_a-z0-9]{0,61}[a-z0-9])?$'::text));
+
+--
+-- Name: stage_status; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.stage_status AS text
+	CONSTRAINT stage_status_check CHECK ((VALUE = ANY (ARRAY['pending'::text, 'queued'::text, 'running'::text, 'retrying'::text, 'completed'::text, 'failed'::text, 'skipped'::text, 'cancelled'::text])));
+
+--
+-- Name: trigger_rule; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.trigger_rule AS text
+	CONSTRAINT trigger_rule_check CHECK ((VALUE = ANY (ARRAY['all_completed'::text, 'all_done'::text, 'any_failed'::text])));
 
 --
 -- Name: append_events(public.new_event[], timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
@@ -1535,7 +1675,7 @@ CREATE FUNCTION public.stages_to_retry(pipeline bigint, only_stage integer) RETU
 -- The positions that begin again in a retry: all that failed or were cancelled, or the one that is asked for; and whatever
 -- waits for one of them, because it was skipped, or because what it did on account of the failure is to be done anew.
     WITH RECURSIVE chosen (position) AS (
-        SELECT s.position FROM stages AS s
+        SELECT s.position::integer FROM stages AS s
          WHERE s.pipeline_id = stages_to_retry.pipeline AND s.status IN ('failed', 'cancelled')
            AND s.position = coalesce(only_stage, s.position)
         UNION
@@ -1858,18 +1998,16 @@ CREATE TABLE public.artifacts_left (
 CREATE TABLE public.attempts (
     pipeline_id bigint NOT NULL,
     "position" integer NOT NULL,
-    attempt integer NOT NULL,
+    attempt public.attempt_number NOT NULL,
     lease_token uuid NOT NULL,
     worker_id uuid NOT NULL,
     executor text DEFAULT 'local'::text NOT NULL,
     handle text,
-    outcome text,
+    outcome public.attempt_outcome,
     error jsonb,
     started_at timestamp with time zone NOT NULL,
     finished_at timestamp with time zone,
-    CONSTRAINT attempts_attempt_check CHECK ((attempt > 0)),
-    CONSTRAINT attempts_check CHECK (((outcome IS NULL) = (finished_at IS NULL))),
-    CONSTRAINT attempts_outcome_check CHECK ((outcome = ANY (ARRAY['completed'::text, 'failed'::text, 'timed_out'::text, 'cancelled'::text, 'lost'::text])))
+    CONSTRAINT attempts_check CHECK (((outcome IS NULL) = (finished_at IS NULL)))
 );
 
 --
@@ -1927,14 +2065,12 @@ CREATE TABLE public.dependencies (
 
 CREATE TABLE public.events (
     pipeline_id bigint NOT NULL,
-    seq integer NOT NULL,
-    type text NOT NULL,
+    seq public.event_number NOT NULL,
+    type public.event_type NOT NULL,
     subject text,
     data json NOT NULL,
     "time" timestamp with time zone NOT NULL,
-    place bigint DEFAULT public.next_place() NOT NULL,
-    CONSTRAINT events_seq_check CHECK ((seq > 0)),
-    CONSTRAINT events_type_check CHECK ((type = ANY (ARRAY['pipeline.created'::text, 'pipeline.started'::text, 'pipeline.paused'::text, 'pipeline.resumed'::text, 'pipeline.cancelling'::text, 'pipeline.completed'::text, 'pipeline.failed'::text, 'pipeline.cancelled'::text, 'stage.queued'::text, 'stage.started'::text, 'stage.retrying'::text, 'stage.completed'::text, 'stage.failed'::text, 'stage.skipped'::text, 'stage.cancelled'::text])))
+    place bigint DEFAULT public.next_place() NOT NULL
 );
 
 --
@@ -2053,33 +2189,28 @@ CREATE TABLE public.pipelines (
     id bigint NOT NULL,
     uuid uuid NOT NULL,
     project text DEFAULT 'default'::text NOT NULL,
-    name text NOT NULL,
+    name public.pipeline_name NOT NULL,
     description text DEFAULT ''::text NOT NULL,
-    priority smallint DEFAULT 5 NOT NULL,
+    priority public.pipeline_priority DEFAULT 5 NOT NULL,
     labels jsonb DEFAULT '{}'::jsonb NOT NULL,
-    status text DEFAULT 'pending'::text NOT NULL,
-    stage_count integer NOT NULL,
+    status public.pipeline_status DEFAULT 'pending'::text NOT NULL,
+    stage_count public.pipeline_size NOT NULL,
     open_stages integer NOT NULL,
     all_ended boolean GENERATED ALWAYS AS ((open_stages = 0)) STORED NOT NULL,
     broken_stages integer DEFAULT 0 NOT NULL,
-    last_seq integer DEFAULT 0 NOT NULL,
+    last_seq public.natural_number DEFAULT 0 NOT NULL,
     error jsonb,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     started_at timestamp with time zone,
     paused_at timestamp with time zone,
     finished_at timestamp with time zone,
-    CONSTRAINT pipelines_check CHECK (((open_stages >= 0) AND (open_stages <= stage_count))),
-    CONSTRAINT pipelines_check1 CHECK (((broken_stages >= 0) AND (broken_stages <= stage_count))),
-    CONSTRAINT pipelines_check2 CHECK (((status = ANY (ARRAY['completed'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
-    CONSTRAINT pipelines_check3 CHECK (((status <> ALL (ARRAY['completed'::text, 'failed'::text, 'cancelled'::text])) OR (open_stages = 0))),
-    CONSTRAINT pipelines_check4 CHECK (((status <> 'completed'::text) OR (broken_stages = 0))),
-    CONSTRAINT pipelines_check5 CHECK (((status <> 'failed'::text) OR (error IS NOT NULL))),
-    CONSTRAINT pipelines_check6 CHECK (((status <> 'running'::text) OR (started_at IS NOT NULL))),
-    CONSTRAINT pipelines_last_seq_check CHECK ((last_seq >= 0)),
-    CONSTRAINT pipelines_name_check CHECK (((length(name) >= 1) AND (length(name) <= 128))),
-    CONSTRAINT pipelines_priority_check CHECK (((priority >= 1) AND (priority <= 10))),
-    CONSTRAINT pipelines_stage_count_check CHECK (((stage_count >= 1) AND (stage_count <= 10000))),
-    CONSTRAINT pipelines_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'running'::text, 'paused'::text, 'cancelling'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])))
+    CONSTRAINT pipelines_check CHECK (((open_stages >= 0) AND (open_stages <= (stage_count)::integer))),
+    CONSTRAINT pipelines_check1 CHECK (((broken_stages >= 0) AND (broken_stages <= (stage_count)::integer))),
+    CONSTRAINT pipelines_check2 CHECK ((((status)::text = ANY (ARRAY['completed'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
+    CONSTRAINT pipelines_check3 CHECK ((((status)::text <> ALL (ARRAY['completed'::text, 'failed'::text, 'cancelled'::text])) OR (open_stages = 0))),
+    CONSTRAINT pipelines_check4 CHECK ((((status)::text <> 'completed'::text) OR (broken_stages = 0))),
+    CONSTRAINT pipelines_check5 CHECK ((((status)::text <> 'failed'::text) OR (error IS NOT NULL))),
+    CONSTRAINT pipelines_check6 CHECK ((((status)::text <> 'running'::text) OR (started_at IS NOT NULL)))
 )
 WITH (fillfactor='70');
 
@@ -2213,80 +2344,56 @@ CREATE TABLE public.schema_migrations (
 
 CREATE TABLE public.stages (
     pipeline_id bigint NOT NULL,
-    "position" integer NOT NULL,
+    "position" public.natural_number NOT NULL,
     uuid uuid NOT NULL,
-    name text NOT NULL,
+    name public.stage_name NOT NULL,
     task text NOT NULL,
-    queue text NOT NULL,
-    slot text NOT NULL,
-    params jsonb DEFAULT '{}'::jsonb NOT NULL,
-    "references" jsonb DEFAULT '{}'::jsonb NOT NULL,
-    max_retries smallint DEFAULT 0 NOT NULL,
-    retry_delay_s double precision DEFAULT 60 NOT NULL,
-    retry_backoff double precision DEFAULT 1 NOT NULL,
-    retry_delay_max_s double precision DEFAULT 3600 NOT NULL,
-    timeout_s double precision DEFAULT 86400 NOT NULL,
-    queue_timeout_s double precision,
-    total_timeout_s double precision,
-    trigger_rule text DEFAULT 'all_completed'::text NOT NULL,
+    queue public.queue_name NOT NULL,
+    slot public.slot_kind NOT NULL,
+    params public.jsonb_object DEFAULT '{}'::jsonb NOT NULL,
+    "references" public.jsonb_object DEFAULT '{}'::jsonb NOT NULL,
+    max_retries public.retry_count DEFAULT 0 NOT NULL,
+    retry_delay_s public.delay_s DEFAULT 60 NOT NULL,
+    retry_backoff public.retry_factor DEFAULT 1 NOT NULL,
+    retry_delay_max_s public.delay_s DEFAULT 3600 NOT NULL,
+    timeout_s public.limit_s DEFAULT 86400 NOT NULL,
+    queue_timeout_s public.limit_s,
+    total_timeout_s public.limit_s,
+    trigger_rule public.trigger_rule DEFAULT 'all_completed'::text NOT NULL,
     allow_failure boolean DEFAULT false NOT NULL,
-    dependents integer DEFAULT 0 NOT NULL,
-    status text DEFAULT 'pending'::text NOT NULL,
-    unmet integer NOT NULL,
+    dependents public.natural_number DEFAULT 0 NOT NULL,
+    status public.stage_status DEFAULT 'pending'::text NOT NULL,
+    unmet public.natural_number NOT NULL,
     propagated boolean DEFAULT false NOT NULL,
     dispatch_token integer DEFAULT 0 NOT NULL,
-    attempt integer DEFAULT 0 NOT NULL,
-    failures integer DEFAULT 0 NOT NULL,
-    losses integer DEFAULT 0 NOT NULL,
+    attempt public.natural_number DEFAULT 0 NOT NULL,
+    failures public.natural_number DEFAULT 0 NOT NULL,
+    losses public.natural_number DEFAULT 0 NOT NULL,
     lease_token uuid,
     worker_id uuid,
     cancel_asked boolean DEFAULT false NOT NULL,
-    progress double precision,
-    result jsonb,
-    error jsonb,
-    diagnosis jsonb,
+    progress public.fraction,
+    result public.jsonb_object,
+    error public.jsonb_object,
+    diagnosis public.jsonb_object,
     retry_at timestamp with time zone,
     expires_at timestamp with time zone,
     give_up_at timestamp with time zone,
     queued_at timestamp with time zone,
     started_at timestamp with time zone,
     finished_at timestamp with time zone,
-    CONSTRAINT stages_attempt_check CHECK ((attempt >= 0)),
-    CONSTRAINT stages_check CHECK (((status = 'running'::text) = (lease_token IS NOT NULL))),
-    CONSTRAINT stages_check1 CHECK (((status <> 'running'::text) OR ((worker_id IS NOT NULL) AND (started_at IS NOT NULL) AND (attempt > 0)))),
-    CONSTRAINT stages_check10 CHECK (((give_up_at IS NULL) OR (status = ANY (ARRAY['queued'::text, 'retrying'::text])))),
-    CONSTRAINT stages_check11 CHECK (((failures <= attempt) AND (losses <= attempt))),
-    CONSTRAINT stages_check2 CHECK (((status = 'retrying'::text) = (retry_at IS NOT NULL))),
-    CONSTRAINT stages_check3 CHECK (((status = ANY (ARRAY['completed'::text, 'failed'::text, 'skipped'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
-    CONSTRAINT stages_check4 CHECK (((status = 'completed'::text) = (result IS NOT NULL))),
-    CONSTRAINT stages_check5 CHECK (((status <> 'completed'::text) OR (attempt > 0))),
-    CONSTRAINT stages_check6 CHECK (((status <> 'failed'::text) OR (error IS NOT NULL))),
-    CONSTRAINT stages_check7 CHECK (((status <> ALL (ARRAY['queued'::text, 'running'::text, 'retrying'::text, 'completed'::text])) OR (unmet = 0))),
-    CONSTRAINT stages_check8 CHECK (((status <> 'queued'::text) OR ((queued_at IS NOT NULL) AND (dispatch_token > 0)))),
-    CONSTRAINT stages_check9 CHECK (((NOT propagated) OR (finished_at IS NOT NULL))),
-    CONSTRAINT stages_dependents_check CHECK ((dependents >= 0)),
-    CONSTRAINT stages_diagnosis_check CHECK ((jsonb_typeof(diagnosis) = 'object'::text)),
-    CONSTRAINT stages_error_check CHECK ((jsonb_typeof(error) = 'object'::text)),
-    CONSTRAINT stages_failures_check CHECK ((failures >= 0)),
-    CONSTRAINT stages_losses_check CHECK ((losses >= 0)),
-    CONSTRAINT stages_max_retries_check CHECK (((max_retries >= 0) AND (max_retries <= 20))),
-    CONSTRAINT stages_name_check CHECK ((name ~ '^[a-z0-9]([-_a-z0-9]{0,61}[a-z0-9])?$'::text)),
-    CONSTRAINT stages_params_check CHECK ((jsonb_typeof(params) = 'object'::text)),
-    CONSTRAINT stages_position_check CHECK (("position" >= 0)),
-    CONSTRAINT stages_progress_check CHECK (((progress >= (0)::double precision) AND (progress <= (1)::double precision))),
-    CONSTRAINT stages_queue_check CHECK ((queue = ANY (ARRAY['training'::text, 'evaluation'::text, 'default'::text, 'preprocessing'::text, 'maintenance'::text]))),
-    CONSTRAINT stages_queue_timeout_s_check CHECK (((queue_timeout_s >= (1)::double precision) AND (queue_timeout_s <= (2592000)::double precision))),
-    CONSTRAINT stages_references_check CHECK ((jsonb_typeof("references") = 'object'::text)),
-    CONSTRAINT stages_result_check CHECK ((jsonb_typeof(result) = 'object'::text)),
-    CONSTRAINT stages_retry_backoff_check CHECK (((retry_backoff >= (1)::double precision) AND (retry_backoff <= (100)::double precision))),
-    CONSTRAINT stages_retry_delay_max_s_check CHECK (((retry_delay_max_s >= (0)::double precision) AND (retry_delay_max_s <= (86400)::double precision))),
-    CONSTRAINT stages_retry_delay_s_check CHECK (((retry_delay_s >= (0)::double precision) AND (retry_delay_s <= (86400)::double precision))),
-    CONSTRAINT stages_slot_check CHECK ((slot = ANY (ARRAY['process'::text, 'inline'::text]))),
-    CONSTRAINT stages_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'queued'::text, 'running'::text, 'retrying'::text, 'completed'::text, 'failed'::text, 'skipped'::text, 'cancelled'::text]))),
-    CONSTRAINT stages_timeout_s_check CHECK (((timeout_s >= (1)::double precision) AND (timeout_s <= (2592000)::double precision))),
-    CONSTRAINT stages_total_timeout_s_check CHECK (((total_timeout_s >= (1)::double precision) AND (total_timeout_s <= (2592000)::double precision))),
-    CONSTRAINT stages_trigger_rule_check CHECK ((trigger_rule = ANY (ARRAY['all_completed'::text, 'all_done'::text, 'any_failed'::text]))),
-    CONSTRAINT stages_unmet_check CHECK ((unmet >= 0))
+    CONSTRAINT stages_check CHECK ((((status)::text = 'running'::text) = (lease_token IS NOT NULL))),
+    CONSTRAINT stages_check1 CHECK ((((status)::text <> 'running'::text) OR ((worker_id IS NOT NULL) AND (started_at IS NOT NULL) AND ((attempt)::integer > 0)))),
+    CONSTRAINT stages_check10 CHECK (((give_up_at IS NULL) OR ((status)::text = ANY (ARRAY['queued'::text, 'retrying'::text])))),
+    CONSTRAINT stages_check11 CHECK ((((failures)::integer <= (attempt)::integer) AND ((losses)::integer <= (attempt)::integer))),
+    CONSTRAINT stages_check2 CHECK ((((status)::text = 'retrying'::text) = (retry_at IS NOT NULL))),
+    CONSTRAINT stages_check3 CHECK ((((status)::text = ANY (ARRAY['completed'::text, 'failed'::text, 'skipped'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
+    CONSTRAINT stages_check4 CHECK ((((status)::text = 'completed'::text) = (result IS NOT NULL))),
+    CONSTRAINT stages_check5 CHECK ((((status)::text <> 'completed'::text) OR ((attempt)::integer > 0))),
+    CONSTRAINT stages_check6 CHECK ((((status)::text <> 'failed'::text) OR (error IS NOT NULL))),
+    CONSTRAINT stages_check7 CHECK ((((status)::text <> ALL (ARRAY['queued'::text, 'running'::text, 'retrying'::text, 'completed'::text])) OR ((unmet)::integer = 0))),
+    CONSTRAINT stages_check8 CHECK ((((status)::text <> 'queued'::text) OR ((queued_at IS NOT NULL) AND (dispatch_token > 0)))),
+    CONSTRAINT stages_check9 CHECK (((NOT propagated) OR (finished_at IS NOT NULL)))
 )
 WITH (fillfactor='70');
 
@@ -2692,7 +2799,7 @@ CREATE INDEX pipelines_ended ON public.pipelines USING btree (project, status, c
 -- Name: pipelines_live; Type: INDEX; Schema: public; Owner: -
 --
 
-CREATE INDEX pipelines_live ON public.pipelines USING btree (id) WHERE (status = ANY (ARRAY['running'::text, 'paused'::text, 'cancelling'::text]));
+CREATE INDEX pipelines_live ON public.pipelines USING btree (id) WHERE ((status)::text = ANY (ARRAY['running'::text, 'paused'::text, 'cancelling'::text]));
 
 --
 -- Name: pipelines_open; Type: INDEX; Schema: public; Owner: -
@@ -2704,7 +2811,7 @@ CREATE INDEX pipelines_open ON public.pipelines USING btree (project, status, cr
 -- Name: pipelines_to_settle; Type: INDEX; Schema: public; Owner: -
 --
 
-CREATE INDEX pipelines_to_settle ON public.pipelines USING btree (id) WHERE (all_ended AND (status = ANY (ARRAY['running'::text, 'paused'::text, 'cancelling'::text])));
+CREATE INDEX pipelines_to_settle ON public.pipelines USING btree (id) WHERE (all_ended AND ((status)::text = ANY (ARRAY['running'::text, 'paused'::text, 'cancelling'::text])));
 
 --
 -- Name: schedule_slots_open; Type: INDEX; Schema: public; Owner: -
@@ -2728,25 +2835,25 @@ CREATE INDEX schedules_due ON public.schedules USING btree (next_run_at) WHERE (
 -- Name: stages_by_status; Type: INDEX; Schema: public; Owner: -
 --
 
-CREATE INDEX stages_by_status ON public.stages USING btree (status, pipeline_id, "position") WHERE (status <> 'completed'::text);
+CREATE INDEX stages_by_status ON public.stages USING btree (status, pipeline_id, "position") WHERE ((status)::text <> 'completed'::text);
 
 --
 -- Name: stages_queued; Type: INDEX; Schema: public; Owner: -
 --
 
-CREATE INDEX stages_queued ON public.stages USING btree (queued_at, uuid) WHERE (status = 'queued'::text);
+CREATE INDEX stages_queued ON public.stages USING btree (queued_at, uuid) WHERE ((status)::text = 'queued'::text);
 
 --
 -- Name: stages_retrying; Type: INDEX; Schema: public; Owner: -
 --
 
-CREATE INDEX stages_retrying ON public.stages USING btree (retry_at) WHERE (status = 'retrying'::text);
+CREATE INDEX stages_retrying ON public.stages USING btree (retry_at) WHERE ((status)::text = 'retrying'::text);
 
 --
 -- Name: stages_running; Type: INDEX; Schema: public; Owner: -
 --
 
-CREATE INDEX stages_running ON public.stages USING btree (worker_id) WHERE (status = 'running'::text);
+CREATE INDEX stages_running ON public.stages USING btree (worker_id) WHERE ((status)::text = 'running'::text);
 
 --
 -- Name: stages_to_give_up; Type: INDEX; Schema: public; Owner: -
