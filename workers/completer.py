@@ -1,9 +1,9 @@
 """Commit outcomes, all that wait in one transaction: at once when it is quiet, in large batches when it is not.
 
 While it is little, the same transaction releases what they make possible, and claims of that what idle slots of this
-worker can take, without the way through Redis: where slots are idle the queues are empty, so nobody is overtaken. Whatever
-is more, is locked or goes wrong is left to the schedulers: they hear of it on the stream of completions, or find it by
-their sweep.
+worker can take, without the way through Redis: where slots are idle the queues are empty, so nobody is overtaken.
+Whatever is more, is locked or goes wrong is left to the schedulers: they hear of it on the stream of completions, or
+find it by their sweep.
 """
 
 import asyncio

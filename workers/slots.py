@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from app.services.stages import DEPENDENTS_MAX
 from schemas.stage import Claim, Serves
 
 
@@ -26,6 +27,11 @@ class Slots:
     def free(self) -> int:
         """How many more attempts may begin."""
         return self.capacity - len(self.running) - self.promised
+
+    @property
+    def idle(self) -> int:
+        """How many the next completion may fill."""
+        return min(self.free, DEPENDENTS_MAX) if self.is_idle else 0
 
     def leave(self, task: asyncio.Task[None]) -> None:
         """An attempt has ended."""

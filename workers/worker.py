@@ -159,7 +159,7 @@ class HeadwayWorker(Worker):
     def offering(self) -> Iterator[Offer]:
         """Promise the idle slots to what a completion may claim."""
         may = self.leased.is_set() and not self.draining.is_set()
-        idle = {slot: slots.free if slots.is_idle and may else 0 for slot, slots in self.slots.items()}
+        idle = {slot: slots.idle if may else 0 for slot, slots in self.slots.items()}
         inline, process = self.slots[Slot.INLINE], self.slots[Slot.PROCESS]
         asked_at = time.monotonic()
         self.no_offer.clear()

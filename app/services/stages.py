@@ -88,8 +88,8 @@ async def complete_to_worker(
 ) -> CompletedToWorker:
     """As ``complete``, in one transaction with what it makes possible, if that is little.
 
-    What the worker serves of that is claimed for it. Repeated in doubt it claims nothing again: what it may have claimed
-    is handed back by the beats, as nobody holds it.
+    What the worker serves of that is claimed for it. Repeated in doubt it claims nothing again: what it may have
+    claimed is handed back by the beats, as nobody holds it.
     """
     try:
         async with connection(pool) as c:
