@@ -190,6 +190,6 @@ async def test_slots_are_promised_while_it_is_not_known_what_begins(worker):
     inline = worker.slots[Slot.INLINE]
     free = inline.free
     with worker.offering() as offer:
-        assert (offer.serves.inline, inline.free) == (free, 0)
+        assert (offer.serves.inline, inline.free) == (stages.DEPENDENTS_MAX, free - stages.DEPENDENTS_MAX)
     assert inline.free == free
     assert inline.freed.is_set()
