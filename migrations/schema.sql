@@ -437,7 +437,9 @@ BEGIN
     IF is_little THEN
         PERFORM settle_pipelines(locked, moment);
     END IF;
-    RETURN (completed(completions, locked, news, NOT is_little OR skips IS NOT NULL)::jsonb || jsonb_build_object(
+    RETURN (completed(
+        completions, locked, news,
+        NOT is_little OR skips IS NOT NULL OR cardinality(ended) IS DISTINCT FROM cardinality(news))::jsonb || jsonb_build_object(
         'queued', CASE WHEN cardinality(started) = cardinality(queued) THEN '[]' ELSE to_dispatch(queued, moment) END,
         'claims', CASE WHEN started IS NULL THEN '[]' ELSE granted(wanted, lease_tokens, locked) END))::json;
 END $$;
