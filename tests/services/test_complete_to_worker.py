@@ -1,4 +1,4 @@
-"""Complete to a worker: where it is little, the release is in the same transaction, and so is a claim of what it can take."""
+"""Complete to a worker: where it is little, release in the same transaction, and claim what it can take."""
 
 import asyncio
 from uuid import uuid4
@@ -49,6 +49,13 @@ async def test_what_waited_for_it_is_begun(pool):
     assert await pipeline.history(after=4) == ["stage.completed a", "stage.queued b", "stage.started b"]
     assert [(hint.pipeline, hint.seq, hint.releasable) for hint in answer.hints] == [(pipeline.uuid, 7, False)]
     assert answer.queued == []
+
+
+async def test_what_was_told_is_not_told_again_by_a_release(pool):
+    pipeline, worker = await submit(pool, {"a": (), "b": (), "join": ("a", "b")}), await a_worker(pool)
+    await complete(worker, ending(await worker.start(pipeline)))
+    await pipeline.release()
+    assert [(await pipeline.stage("join"))[name] for name in ("status", "unmet")] == ["pending", 1]
 
 
 @pytest.mark.parametrize("how", ["run out", "lost", "draining", "stopped", "of nobody"])
@@ -117,6 +124,15 @@ async def test_what_is_to_be_retried_tells_nobody(pool):
     await complete(worker, ending(await worker.start(pipeline), Outcome.FAILED, retry_delay_s=90))
     assert await pipeline.statuses() == {"a": "retrying", "b": "pending", "c": "pending"}
     assert not (await pipeline.stage("a"))["propagated"]
+
+
+async def test_a_stage_that_goes_on_elsewhere_is_left_to_the_schedulers_at_once(pool):
+    """As of a worker that drains: nobody is to wait for a sweep."""
+    pipeline, worker = await submit(pool, CHAIN), await a_worker(pool)
+    drained = ending(await worker.start(pipeline), Outcome.CANCELLED, retry_delay_s=0, costs_retry=False)
+    (hint,) = (await complete(worker, drained)).hints
+    assert hint.releasable
+    assert len((await pipeline.release()).queued) == 1
 
 
 async def test_of_two_pipelines_one_goes_on_and_the_other_ends(pool):

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 import workers.completer
 from app.errors import Unavailable
@@ -134,5 +135,7 @@ async def test_hints_that_do_not_reach_redis_hold_up_nobody(completer, pipeline,
         raise OSError
 
     monkeypatch.setattr(completer.room.queue, "announce", announce)
-    await complete_all(completer)
+    with capture_logs() as said:
+        await complete_all(completer)
+    assert {line["event"] for line in said} == {"hint_lost"}
     assert set((await pipeline.statuses()).values()) == {"completed"}

@@ -87,6 +87,7 @@ async def test_what_is_skipped_is_told_and_what_waits_for_it_left_to_the_schedul
     (claim,) = await worker.claim(pipeline, "a")
     await commit(room, ending(claim, Outcome.FAILED))
     assert await pipeline.statuses() == {"a": "failed", "b": "skipped", "c": "pending"}
+    assert (await pipeline.history())[-2:] == ["stage.failed a", "stage.skipped b"]
     await left_to_the_schedulers(room, pipeline)
 
 
@@ -162,6 +163,7 @@ async def test_what_is_told_is_told_in_order_and_before_the_worker_goes(pool, wo
                 await asyncio.wait_for(is_second.wait(), 0.3)
         else:
             is_second.set()
+            await asyncio.sleep(0.01)
         told.append("ends")
 
     monkeypatch.setattr("workers.completer.publish", take_long)
