@@ -400,6 +400,7 @@ CREATE FUNCTION public.complete_to_worker(completions jsonb, worker uuid, queues
 -- is to be done besides is left to release_pipelines.
 DECLARE
     pipelines bigint[];
+    dependents bigint;
     is_little boolean;
     locked bigint[];
     moment timestamptz;
@@ -412,9 +413,9 @@ DECLARE
     lease_tokens uuid[];
     started new_event[];
 BEGIN
-    SELECT array_agg(DISTINCT s.pipeline_id),
-           count(DISTINCT s.pipeline_id) <= pipelines_max AND sum(s.dependents) <= dependents_max
-      INTO pipelines, is_little FROM stages AS s WHERE s.uuid = ANY (stages_of(completions));
+    SELECT array_agg(DISTINCT s.pipeline_id), sum(s.dependents) INTO pipelines, dependents
+      FROM stages AS s WHERE s.uuid = ANY (stages_of(completions));
+    is_little := cardinality(pipelines) <= pipelines_max AND dependents <= dependents_max;
     locked := lock_pipelines(pipelines, false);
     moment := clock_timestamp();
     SELECT e.news, e.ended INTO news, ended FROM end_attempts(completions, locked, moment, is_little) AS e;
@@ -434,7 +435,7 @@ BEGIN
         END IF;
     END IF;
     PERFORM append_events(news || queued_news(queued) || skips || started, moment);
-    IF is_little THEN
+    IF is_little AND (queued IS NULL OR cardinality(locked) > 1) THEN
         PERFORM settle_pipelines(locked, moment);
     END IF;
     RETURN (completed(
