@@ -59,6 +59,13 @@ RELEASES = (
         ("test_the_last_outcome_ends_its_pipeline",),
     ),
     Mutant(
+        "one_goes_on_and_nobody_ends",
+        "where one pipeline goes on the end of another is left to the sweep",
+        AT_ONCE,
+        {" AND (queued IS NULL OR cardinality(locked) > 1) THEN": " AND queued IS NULL THEN"},
+        ("test_of_two_pipelines_one_goes_on_and_the_other_ends",),
+    ),
+    Mutant(
         "follow_up_waits",
         "a completion waits for whoever has one of its pipelines, and holds up the other",
         AT_ONCE,
