@@ -45,8 +45,8 @@ BEGIN
         END IF;
     END IF;
     PERFORM append_events(news || queued_news(queued) || skips || started, moment);
-    IF is_little AND (queued IS NULL OR cardinality(locked) > 1) THEN
-        PERFORM settle_pipelines(locked, moment);
+    IF is_little AND ended IS NOT NULL AND (queued IS NULL OR cardinality(locked) > 1) THEN
+        PERFORM settle_pipelines(ARRAY(SELECT e.pipeline_id FROM unnest(ended) AS e), moment); -- the hints name no others
     END IF;
     RETURN (completed(
         completions, locked, news,

@@ -159,6 +159,17 @@ async def test_a_refused_outcome_is_named_and_tells_nobody(pool, is_in_company):
     assert await pipeline.everything() == before
 
 
+async def test_an_outcome_that_comes_again_ends_nothing(pool):
+    """Nobody would hear of the end: the hints are of what the outcomes of this call have changed."""
+    pipeline, worker = await submit(pool), await a_worker(pool)
+    completion = ending(await worker.start(pipeline))
+    await worker.report(completion)
+    assert (await complete(worker, completion)).hints == []
+    assert await pipeline.status() == "running"
+    await pipeline.release()
+    assert await pipeline.status() == "completed"
+
+
 async def test_nobody_who_has_one_of_two_pipelines_is_waited_for(pool):
     stuck, free, worker = await submit(pool, CHAIN), await submit(pool, CHAIN), await a_worker(pool)
     late, fine = [ending(await worker.start(pipeline)) for pipeline in (stuck, free)]

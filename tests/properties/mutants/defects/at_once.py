@@ -55,8 +55,18 @@ RELEASES = (
         "follow_up_does_not_settle",
         "the last outcome leaves its pipeline to the sweep",
         AT_ONCE,
-        {"        PERFORM settle_pipelines(locked, moment);\n": "        NULL;\n"},
+        {"PERFORM settle_pipelines(ARRAY(SELECT e.pipeline_id FROM unnest(ended) AS e), moment);": "NULL;"},
         ("test_the_last_outcome_ends_its_pipeline",),
+    ),
+    Mutant(
+        "settles_and_does_not_say_so",
+        "an outcome that is refused ends its pipeline, and nobody hears of it",
+        AT_ONCE,
+        {
+            "IF is_little AND ended IS NOT NULL AND (queued": "IF is_little AND (queued",
+            "ARRAY(SELECT e.pipeline_id FROM unnest(ended) AS e)": "locked",
+        },
+        ("test_an_outcome_that_comes_again_ends_nothing",),
     ),
     Mutant(
         "one_goes_on_and_nobody_ends",
