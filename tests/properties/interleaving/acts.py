@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 from uuid import uuid4
 
-from schemas.stage import ClaimRequest
+from schemas.stage import Claim as Granted
+from schemas.stage import ClaimRequest, Completion, Serves
 from tests.properties.interleaving.book import S
-from tests.properties.interleaving.calls import Call, Claim, Complete, Purge, Release
+from tests.properties.interleaving.calls import Call, Claim, Complete, CompleteToWorker, Purge, Release
 from tests.properties.interleaving.endings import Said
 from tests.properties.interleaving.reference.released import whole
 from tests.properties.interleaving.stand import Stand
@@ -64,9 +65,32 @@ class Completes:
             return None
         running = {book.holder(at) for book, at in stand.ledger.running()}
         likely = [claim for claim in stand.heard if claim.lease_token in running]
-        completions = [each.completion(pick(stand.heard, each.attempt, likely)) for each in self.said]
-        batch = [*{(each.stage, each.attempt, each.lease_token): each for each in completions}.values()]
+        batch = _batch(self.said, stand, likely)
         return Complete(tuple(batch + batch[:1] if self.twice else batch), self.wait)
+
+
+def _batch(said: list[Said], stand: Stand, likely: Sequence[Granted]) -> list[Completion]:
+    """Of two endings of an attempt in one batch nobody says which is the first, so there is one of each."""
+    completions = [each.completion(pick(stand.heard, each.attempt, likely)) for each in said]
+    return [*{(each.stage, each.attempt, each.lease_token): each for each in completions}.values()]
+
+
+@dataclass(frozen=True)
+class FollowsUp:
+    """As before, but rather of those that others wait for; a worker begins these, rather while it beats."""
+
+    said: list[Said]
+    worker: int
+    serves: Serves
+
+    async def call(self, stand: Stand) -> Call | None:
+        if not stand.heard:
+            return None
+        awaited = {book.holder(at) for book, at in stand.ledger.running() if book.is_awaited(at)}
+        likely = [claim for claim in stand.heard if claim.lease_token in awaited]
+        living = [worker for worker in stand.workers if stand.ledger.leases[worker].may_claim]
+        batch = _batch(self.said, stand, likely * 3)
+        return CompleteToWorker(tuple(batch), worker=pick(stand.workers, self.worker, living), serves=self.serves)
 
 
 @dataclass(frozen=True)
@@ -95,4 +119,6 @@ class Repeats:
         if not stand.sent:
             return None
         again = pick(stand.sent[::-1], self.call_before)
-        return replace(again, wait=self.wait) if isinstance(again, Claim | Complete | Release | Purge) else again
+        if isinstance(again, Claim | Complete | Release | Purge) and not isinstance(again, CompleteToWorker):
+            return replace(again, wait=self.wait)
+        return again

@@ -8,8 +8,9 @@ from typing import NamedTuple
 from uuid import UUID
 
 from schemas.event import EventType
+from schemas.queue import Slot
 from schemas.states import Outcome, PipelineStatus, StageStatus
-from tests.properties.interleaving.calls import Ask, AskOfStage, Call, Claim, Complete
+from tests.properties.interleaving.calls import Ask, AskOfStage, Call, Claim, Complete, CompleteToWorker
 from tests.properties.simulation.model.records import Event, StagePlan
 from tests.properties.simulation.witness.history import History, StageHistory
 
@@ -37,6 +38,7 @@ class Book:
     uuid: UUID
     stages: list[UUID]
     plans: list[StagePlan]
+    slots: list[Slot]
     history: History = field(init=False)
     granted: dict[UUID, Grant] = field(default_factory=dict)  # by lease token
     free: set[tuple[int, int]] = field(default_factory=set)  # attempts that cost no budget
@@ -74,6 +76,11 @@ class Book:
         token = self.holder(position)
         return self.granted[token].worker if token else None
 
+    def is_awaited(self, position: int) -> bool:
+        """Whether something waits for a stage."""
+        plans = zip(self.history.stages, self.plans, strict=True)
+        return any(stage.status is S.PENDING and position in plan.dependencies for stage, plan in plans)
+
     def failures(self, position: int) -> int:
         """Errors of its own since its budget was granted."""
         return sum(outcome in OWN_ERRORS and is_charged for outcome, is_charged in self._since_retry(position))
@@ -104,8 +111,8 @@ class Book:
             if stage.status is S.QUEUED and plan.queue_timeout_s
         }
 
-    def learn(self, call: Call, news: list[Event]) -> None:
-        """Take in what a committed call has done."""
+    def learn(self, call: Call, news: list[Event], granted: dict[UUID, UUID], *, is_followed_up: bool) -> None:
+        """Take in what a committed call has done; ``granted`` are the lease tokens of what it has begun, by stage."""
         if isinstance(call, AskOfStage) and call.verb == "cancel" and not news:
             position = self.stages.index(call.stage)
             self.cancel_asked |= {position} if self.stage(position).is_open else set()
@@ -115,20 +122,21 @@ class Book:
                 self.cancel_asked.discard(position)
             self.history.take(event)
             if event.position is not None:
-                self._learn_of_stage(call, event, event.position)
+                self._learn_of_stage(call, event, event.position, granted, is_followed_up=is_followed_up)
 
-    def _learn_of_stage(self, call: Call, event: Event, position: int) -> None:
+    def _learn_of_stage(
+        self, call: Call, event: Event, position: int, granted: dict[UUID, UUID], *, is_followed_up: bool
+    ) -> None:
         self.later.discard(position)
         self.impatient.discard(position)
-        if isinstance(call, Claim):
-            token = next(r.lease_token for r in call.requests if r.stage == self.stages[position])
-            self.granted[token] = Grant(position, event.attempt, call.worker)
-        elif isinstance(call, Complete):
-            self._learn_completion(call, event, position)
+        if event.type is EventType.STAGE_STARTED and isinstance(call, Claim | CompleteToWorker):
+            self.granted[granted[self.stages[position]]] = Grant(position, event.attempt, call.worker)
+        elif event.attempt and isinstance(call, Complete):
+            self._learn_completion(call, event, position, is_followed_up=is_followed_up)
         elif event.type in ENDED and not isinstance(call, Ask):
             self._has_news(position)
 
-    def _learn_completion(self, call: Complete, event: Event, position: int) -> None:
+    def _learn_completion(self, call: Complete, event: Event, position: int, *, is_followed_up: bool) -> None:
         ended = (position, event.attempt)
         said = next(
             each
@@ -139,7 +147,7 @@ class Book:
             self.free.add((position, event.attempt))
         if event.type is EventType.STAGE_RETRYING:
             self.later.update({position} if said.retry_delay_s else ())
-        else:
+        elif not is_followed_up:
             self._has_news(position)
 
     def _has_news(self, position: int) -> None:

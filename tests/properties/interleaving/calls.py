@@ -3,15 +3,16 @@
 Each is one call of ``app.db``, so exactly the SQL that the services send.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from app.core.plan import Plan
 from app.db import pipelines, stages, workers
 from app.db.pool import Connection
+from app.services import stages as services
 from app.services.pipelines import rows, uuid7
-from schemas.stage import ClaimRequest, Completion, Held
+from schemas.stage import ClaimRequest, Completion, Held, Serves
 
 WHOLE = 500
 """A release batch that no pipeline here is too large for."""
@@ -82,12 +83,11 @@ class Delete:
 
 @dataclass(frozen=True)
 class Claim:
-    """A worker asks for stages. ``is_held_back``: their queue was paused when it was sent; it does not look again."""
+    """A worker asks for stages."""
 
     worker: UUID
     requests: tuple[ClaimRequest, ...]
     wait: bool = False
-    is_held_back: bool = False
 
     def stages(self) -> list[UUID]:
         """What it is about."""
@@ -110,6 +110,18 @@ class Complete:
 
     async def send(self, c: Connection) -> Any:
         return await stages.complete(c, self.completions, wait=self.wait)
+
+
+@dataclass(frozen=True)
+class CompleteToWorker(Complete):
+    """The same, with what it makes possible, if that is little; the worker begins of it what it serves."""
+
+    worker: UUID = field(kw_only=True)
+    serves: Serves = field(kw_only=True)
+
+    async def send(self, c: Connection) -> Any:
+        most = services.PIPELINES_MAX, services.DEPENDENTS_MAX
+        return await stages.complete_to_worker(c, self.completions, self.worker, self.serves, most=most)
 
 
 @dataclass(frozen=True)

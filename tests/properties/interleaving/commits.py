@@ -52,7 +52,8 @@ class Commits:
     def _open(self, call: Create, foreseen: Foreseen, answer: Any) -> int:
         (hint,) = answer.hints
         stages = [stage["uuid"] for stage in call.spec["stages"]]
-        book = Book(hint.pipeline_id, call.spec["uuid"], stages, _plans(call.plan))
+        slots = [stage.slot for stage in call.plan.stages]
+        book = Book(hint.pipeline_id, call.spec["uuid"], stages, _plans(call.plan), slots)
         self.ledger.open(book)
         foreseen.news = {book.id: asked.create(book.plans, starts=call.plan.start)}
         return book.id
@@ -65,6 +66,9 @@ class Commits:
             told[i] = found[i].news()
             verify.check_news(call, book, foreseen.news.get(i, []), told[i], answer)
             self.met.update(met_at_commit(call, book, told[i]))
+        granted = {claim.stage: claim.lease_token for claim in getattr(answer, "claims", ())}
+        for i, book in books.items():
+            book.learn(call, told[i], granted, is_followed_up=foreseen.is_followed_up)
         handled = sum(self._learn(call, book, told[i], found[i]) for i, book in books.items())
         if isinstance(call, Release):
             verify.check_more(call, handled, answer, books)
@@ -73,7 +77,6 @@ class Commits:
 
     def _learn(self, call: Call, book: Book, events: list[Event], rows: stored.Rows) -> int:
         """Return how many stages a release has told of; which ones a small one chose is its own affair."""
-        book.learn(call, events)
         handled = 0
         if any(event.retried for event in events):
             book.untold.clear()

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from schemas.queue import Slot
 from schemas.states import TriggerRule
 from tests.support.pipelines import CHAIN, DIAMOND, ONE, PAIR, a_plan
 
@@ -13,7 +14,8 @@ KINDS = {
     "beside": partial(a_plan, {"a": (), "b": ("a",), "c": ()}),
     "join": partial(a_plan, {"a": (), "b": (), "join": ("a", "b")}),
     "chain": partial(a_plan, CHAIN),
-    "diamond": partial(a_plan, DIAMOND),
+    "diamond": partial(a_plan, DIAMOND, of={"c": {"slot": Slot.PROCESS}}),
+    "wide": partial(a_plan, {"a": (), **dict.fromkeys("bcde", ("a",))}, of={"c": {"slot": Slot.PROCESS}}),
     "ruled": partial(
         a_plan,
         {"lint": (), "a": ("lint",), "alert": ("a",), "clean": ("a", "alert")},

@@ -6,7 +6,17 @@ from typing import Any
 from schemas.event import EventType as E
 from schemas.states import Outcome
 from tests.properties.interleaving.book import Book, P, S
-from tests.properties.interleaving.calls import Ask, AskOfStage, Beat, Call, Claim, Complete, Purge, Release
+from tests.properties.interleaving.calls import (
+    Ask,
+    AskOfStage,
+    Beat,
+    Call,
+    Claim,
+    Complete,
+    CompleteToWorker,
+    Purge,
+    Release,
+)
 from tests.properties.interleaving.ledger import Ledger
 from tests.properties.interleaving.reference.foreseen import Foreseen
 from tests.properties.simulation.model.records import Event
@@ -39,6 +49,8 @@ def met_at_answer(call: Call, foreseen: Foreseen, answer: Any, ledger: Ledger) -
         yield from _met_by_claim(call, foreseen, ledger)
     elif isinstance(call, Complete):
         yield from _met_by_completion(call, foreseen, answer)
+        if isinstance(call, CompleteToWorker):
+            yield from _met_by_follow_up(call, foreseen, ledger)
     elif isinstance(call, Beat):
         yield from (f"beat_{key}" for key in ("lost", "cancelled", "fenced", "strangers") if foreseen.answer.get(key))
     elif isinstance(call, Ask | AskOfStage):
@@ -52,8 +64,6 @@ def _met_by_claim(call: Claim, foreseen: Foreseen, ledger: Ledger) -> Iterator[s
         return
     granted = {grant[2] for grant in foreseen.answer["claims"]}
     begun = sum(map(len, foreseen.news.values()))
-    if begun and ledger.queue_is_paused:
-        yield "claim_under_way_when_its_queue_was_paused"
     if len(granted) > begun:
         yield "claim_repeated"
     locked = {stage for group in foreseen.answer["locked"] for stage in group}
@@ -61,7 +71,8 @@ def _met_by_claim(call: Claim, foreseen: Foreseen, ledger: Ledger) -> Iterator[s
         found = ledger.find(request.stage)
         if found and request.lease_token not in granted and request.stage not in locked:
             book, at = found
-            yield "claim_refused_by_queue" if call.is_held_back else _why_refused(book, at, request.dispatch_token)
+            is_held_back = ledger.queue_is_paused
+            yield "claim_refused_by_queue" if is_held_back else _why_refused(book, at, request.dispatch_token)
 
 
 def _why_refused(book: Book, position: int, dispatch_token: int) -> str:
@@ -85,6 +96,28 @@ def _met_by_completion(call: Complete, foreseen: Foreseen, answer: Any) -> Itera
     for said in call.completions:
         if said.stage in answer.stale and said.outcome is Outcome.LOST:
             yield "rescue_too_late"
+
+
+def _met_by_follow_up(call: CompleteToWorker, foreseen: Foreseen, ledger: Ledger) -> Iterator[str]:
+    assert foreseen.answer is not None
+    types = [new[0] for news in foreseen.news.values() for new in news]
+    begun, queued = types.count(E.STAGE_STARTED), types.count(E.STAGE_QUEUED)
+    if foreseen.news and not foreseen.is_followed_up:
+        yield "too_much_to_follow_up"
+    if not foreseen.is_followed_up:
+        return
+    if begun:
+        yield "begun_at_once"
+    if 0 < begun < queued:
+        yield "begun_in_part"
+    if queued and not begun:
+        yield "followed_up_and_not_begun"
+    if queued and not ledger.leases[call.worker].may_claim:
+        yield "followed_up_without_a_lease"
+    if E.STAGE_SKIPPED in types:
+        yield "skipped_at_once"
+    if {E.PIPELINE_COMPLETED, E.PIPELINE_FAILED, E.PIPELINE_CANCELLED}.intersection(types):
+        yield "settled_at_once"
 
 
 def met_at_commit(call: Call, book: Book, events: list[Event]) -> Iterator[str]:

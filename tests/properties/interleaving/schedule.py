@@ -5,10 +5,13 @@ there, the step lets it commit, or die. If it waits for a lock, the step lets it
 played, and so can every part of it: hypothesis throws nothing away, and makes a failing one small by leaving steps out.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
+from schemas.queue import QUEUES_BY_PRIORITY, Queue
+from schemas.stage import Serves
 from tests.properties.interleaving import acts, asking, fleet
 from tests.properties.interleaving.calls import WHOLE
 from tests.properties.interleaving.endings import ENDINGS, FORGED, Said
@@ -17,6 +20,7 @@ from tests.properties.interleaving.numbers import Numbers
 
 STEPS = 36
 BATCHES = [WHOLE, WHOLE, 1, 2]
+SERVED = [(QUEUES_BY_PRIORITY, "noop")] * 6 + [((Queue.TRAINING,), "noop"), (QUEUES_BY_PRIORITY, "train_model")]
 LIVES = ["beat", "lapse", "expire", "expire", "forget", "register", "draining", "stopped"]
 Act = (
     asking.Creates
@@ -27,6 +31,7 @@ Act = (
     | asking.TurnsQueue
     | acts.Claims
     | acts.Completes
+    | acts.FollowsUp
     | acts.Releases
     | acts.Repeats
     | fleet.Lives
@@ -57,9 +62,23 @@ def _said(n: Numbers) -> Said:
     return Said(n.place(), n.one_of(ENDINGS), n.one_of(FORGED))
 
 
+def _said_well(n: Numbers) -> Said:
+    return Said(n.place(), n.one_of(["completes", *ENDINGS]) if n.sometimes() else "completes", n.one_of(FORGED))
+
+
+def _few(n: Numbers, choose: Callable[[], Said]) -> list[Said]:
+    return n.some(choose) if n.sometimes() else [choose()]
+
+
+def _serves(n: Numbers) -> Serves:
+    queues, task = n.one_of(SERVED)
+    return Serves(list(queues), [task], n.below(3), n.below(3))
+
+
 ACTS = {
     "claim": lambda n: acts.Claims(n.place(), n.some(n.place), old_job=n.rarely(), wait=n.often()),
     "complete": lambda n: acts.Completes(n.some(lambda: _said(n)), twice=n.rarely(), wait=n.often()),
+    "follow up": lambda n: acts.FollowsUp(_few(n, lambda: _said_well(n)), n.place(), _serves(n)),
     "release": lambda n: acts.Releases(n.some(n.place), n.one_of(BATCHES), wait=n.often()),
     "ask": lambda n: asking.Asks(n.place(), n.place()),
     "live": lambda n: fleet.Lives(n.place(), n.one_of(LIVES)),
@@ -73,7 +92,8 @@ ACTS = {
 }
 OFTEN = {
     "claim": 8,
-    "complete": 8,
+    "complete": 6,
+    "follow up": 6,
     "release": 5,
     "ask": 4,
     "live": 4,

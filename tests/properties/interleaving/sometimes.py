@@ -16,6 +16,7 @@ FLOORS = {
     # who waited
     "waits_claim": 200,
     "waits_complete": 170,
+    "waits_completetoworker": 120,
     "waits_release": 120,
     "waits_purge": 25,
     "waits_start": 18,
@@ -43,6 +44,14 @@ FLOORS = {
     "completed_while_cancelling": 8,
     "lost": 55,
     "rescue_too_late": 120,
+    # completions that are followed up
+    "begun_at_once": 40,
+    "begun_in_part": 10,
+    "followed_up_and_not_begun": 60,
+    "followed_up_without_a_lease": 3,
+    "skipped_at_once": 40,
+    "settled_at_once": 30,
+    "too_much_to_follow_up": 3,
     # releases
     "stage_skipped": 140,
     "given_up": 7,

@@ -4,7 +4,6 @@ A step lets one client begin, commit, roll back or give up. Then everybody moves
 every call has its answer or waits for a lock, as Postgres itself says. So a schedule is the same whenever it is played.
 """
 
-from dataclasses import replace
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -13,10 +12,10 @@ from app.db import queues, workers
 from app.db.pool import Session
 from schemas.queue import QUEUES_BY_PRIORITY, Queue
 from schemas.stage import Claim as Granted
-from schemas.stage import Claimed
+from schemas.stage import Claimed, CompletedToWorker
 from tests.properties.interleaving import verify
 from tests.properties.interleaving.book import Book, S
-from tests.properties.interleaving.calls import Call, Claim, Create
+from tests.properties.interleaving.calls import Call, Create
 from tests.properties.interleaving.client import Client
 from tests.properties.interleaving.commits import Commits
 from tests.properties.interleaving.ledger import Lease, Ledger
@@ -99,8 +98,6 @@ class Stand:
         needs = self.ledger.needs(call)
         if needs.patient and self.locks.would_wait_in_line(needs.locks):
             return
-        if isinstance(call, Claim):
-            call = replace(call, is_held_back=self.ledger.queue_is_paused)
         self.sent += [] if isinstance(call, Create) else [call]
         self.locks.request(client.number, needs.locks, patient=needs.patient)
         waits = self.locks.waits(client.number)
@@ -157,7 +154,7 @@ class Stand:
         self.story.tell(client, "hears", client.answer)
         verify.check_answer(client.call, foreseen, client.answer)
         self.met.update(met_at_answer(client.call, foreseen, client.answer, self.ledger))
-        if isinstance(client.answer, Claimed):
+        if isinstance(client.answer, Claimed | CompletedToWorker):
             self._hear(client.answer.claims)
         if not client.stops:
             await self._take_effect(client)

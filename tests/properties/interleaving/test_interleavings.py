@@ -20,8 +20,15 @@ from tests.properties.interleaving.surgery import replace
 from tests.properties.simulation.campaign import cores
 
 SEEDS = range(20)
-EARLY = "open_pipelines := ARRAY(SELECT id FROM pipelines WHERE status = 'running');"
-LATE = "open_pipelines := ARRAY(SELECT id FROM pipelines WHERE id = ANY (locked) AND status = 'running');"
+LATE = "status = 'running'"
+EARLY = "CASE WHEN seen.running() IS NULL THEN status = 'running' ELSE id = ANY (seen.running()) END"
+SEE = """
+CREATE SCHEMA seen;
+CREATE FUNCTION seen.running() RETURNS bigint[] LANGUAGE sql AS
+    $$ SELECT nullif(current_setting('seen.running', true), '')::bigint[] $$;
+CREATE FUNCTION seen.see() RETURNS text LANGUAGE sql AS $$
+    SELECT set_config('seen.running', (
+        SELECT coalesce(array_agg(id), '{}')::text FROM pipelines WHERE status = 'running'), true) $$"""
 pytestmark = pytest.mark.timeout(900)  # on a busy machine
 
 
@@ -54,10 +61,9 @@ async def defective(make_database) -> str:
     """Claims look whether a pipeline runs before they have its lock."""
     url = await make_database()
     c = await asyncpg.connect(url)
-    await replace(c, "claim_stages", (LATE, ""), ("BEGIN\n    locked", f"BEGIN\n    {EARLY}\n    locked"))
-    await replace(
-        c, "claim_stages", ("ANY (open_pipelines) AND", "ANY (open_pipelines) AND s.pipeline_id = ANY (locked) AND")
-    )
+    await c.execute(SEE)
+    await replace(c, "claim_stages", ("    locked bigint[]", "    seen text := seen.see();\n    locked bigint[]"))
+    await replace(c, "start_stages", (f"ANY (locked) AND {LATE}", f"ANY (locked) AND {EARLY}"))
     await c.close()
     return url
 

@@ -6,6 +6,7 @@ Nobody is stepped here: the clients run as fast as they can, and every call that
 import asyncio
 import random
 from dataclasses import dataclass, field
+from itertools import chain
 from uuid import UUID
 
 import asyncpg
@@ -15,8 +16,8 @@ from app.db import pipelines as db_pipelines
 from app.db import queues
 from app.db import stages as db
 from app.db.pool import Connection, Pool
-from schemas.queue import Queue
-from schemas.stage import Claim, Completion, Progress
+from schemas.queue import QUEUES_BY_PRIORITY, Queue
+from schemas.stage import Claim, Completion, Progress, Serves
 from schemas.states import Outcome
 from tests.properties.interleaving.surgery import replace
 from tests.support import invariants
@@ -52,7 +53,7 @@ class Client:
     attempts: int = 0
 
     async def play(self, rounds: int) -> None:
-        often = [self.claim, self.complete, self.complete, self.release, self.release]
+        often = [self.claim, self.complete, self.follow_up, self.follow_up, self.release]
         acts = [*often * 2, self.report, self.report, self.ask, self.ask, self.purge, self.turn_queue]
         while rounds:
             rounds -= await self.dice.choice(acts)()
@@ -70,6 +71,18 @@ class Client:
         if batch:
             self.held = [claim for claim in self.held if claim not in batch]
             await db.complete(self.c, [self._ending(claim) for claim in batch], wait=True)
+        return bool(batch)
+
+    async def follow_up(self) -> bool:
+        batch = self._some()[: self.dice.choice([1, 2, 6])]
+        if batch:
+            serves, most = Serves(list(QUEUES_BY_PRIORITY), ["noop"], 2, 2), (PIPELINES, PIPELINES)
+            ends = [self._ending(claim) for claim in batch]
+            answer = await db.complete_to_worker(self.c, ends, self.worker, serves, most=most)
+            locked = set(chain.from_iterable(answer.locked))
+            self.held = [claim for claim in self.held if claim not in batch or claim.stage in locked]
+            self.held += answer.claims
+            self.attempts += len(answer.claims)
         return bool(batch)
 
     def _ending(self, claim: Claim) -> Completion:

@@ -42,7 +42,7 @@ def claim(call: Claim, ledger: Ledger, got: set[Any]) -> Foreseen:
             continue
         book, position = found
         stage, failures = book.stage(position), book.failures(position)
-        is_there = book.status is P.RUNNING and not call.is_held_back and stage.status is S.QUEUED
+        is_there = book.status is P.RUNNING and not ledger.queue_is_paused and stage.status is S.QUEUED
         is_there = is_there and request.dispatch_token == stage.queued
         if is_there:
             news.setdefault(book.id, []).append(of_stage(E.STAGE_STARTED, position, stage.attempt + 1))

@@ -14,6 +14,7 @@ from tests.properties.interleaving.calls import (
     Call,
     Claim,
     Complete,
+    CompleteToWorker,
     Create,
     Delete,
     Expire,
@@ -22,7 +23,7 @@ from tests.properties.interleaving.calls import (
     Release,
 )
 from tests.properties.interleaving.ledger import Ledger
-from tests.properties.interleaving.reference import asked, attempts, leases, released
+from tests.properties.interleaving.reference import asked, attempts, followed, leases, released
 from tests.properties.interleaving.reference.foreseen import Foreseen
 
 VERBS: dict[type[Call], Callable[[Any, Ledger, set[Any]], Foreseen]] = {
@@ -33,6 +34,7 @@ VERBS: dict[type[Call], Callable[[Any, Ledger, set[Any]], Foreseen]] = {
     Delete: asked.delete,
     Claim: attempts.claim,
     Complete: attempts.complete,
+    CompleteToWorker: followed.complete_to_worker,
     Release: released.release,
     Beat: leases.beat,
     Leave: lambda _call, _ledger, _got: Foreseen(answer=None),

@@ -24,6 +24,7 @@ class Foreseen:
     news: dict[int, list[New]] = field(default_factory=dict)
     refuses_data: bool = False
     is_held_back: bool = False  # its queue was paused
+    is_followed_up: bool = False  # a completion tells the dependents too
 
 
 def of_pipeline(event: E, retried: Iterable[int] = ()) -> New:
