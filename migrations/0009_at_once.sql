@@ -45,10 +45,12 @@ BEGIN
         END IF;
     END IF;
     PERFORM append_events(news || queued_news(queued) || skips || started, moment);
-    IF is_little AND (queued IS NULL OR cardinality(locked) > 1) THEN
-        PERFORM settle_pipelines(locked, moment);
+    IF is_little AND ended IS NOT NULL AND (queued IS NULL OR cardinality(locked) > 1) THEN
+        PERFORM settle_pipelines(ARRAY(SELECT e.pipeline_id FROM unnest(ended) AS e), moment); -- the hints name no others
     END IF;
-    RETURN (completed(completions, locked, news, NOT is_little OR skips IS NOT NULL)::jsonb || jsonb_build_object(
+    RETURN (completed(
+        completions, locked, news,
+        NOT is_little OR skips IS NOT NULL OR cardinality(ended) IS DISTINCT FROM cardinality(news))::jsonb || jsonb_build_object(
         'queued', CASE WHEN cardinality(started) = cardinality(queued) THEN '[]' ELSE to_dispatch(queued, moment) END,
         'claims', CASE WHEN started IS NULL THEN '[]' ELSE granted(wanted, lease_tokens, locked) END))::json;
 END $$;

@@ -99,6 +99,12 @@ class Completer:
             log.warning("outcomes_came_too_late", stages=[str(stage) for stage in answer.stale])
         if self._publishing is not None:  # the next outcomes need not wait for it, only what is to be said of them
             await self._publishing
-        self._publishing = asyncio.create_task(publish(self.room.queue, answer))
+        self._publishing = asyncio.create_task(self._tell(answer))
         if locked:
             await asyncio.sleep(PAUSE_S)
+
+    async def _tell(self, answer: Completed) -> None:
+        try:
+            await publish(self.room.queue, answer)
+        except Exception:  # a bug; the next outcomes must not suffer for it, and a sweep finds what was not told
+            log.exception("hints_failed")

@@ -9,7 +9,7 @@ from app.db import pipelines as db_pipelines
 from app.db import stages as db
 from app.db import workers as db_workers
 from app.services import pipelines
-from tests.support.locks import held, until_waiting
+from tests.support.locks import WAITING, held, until_waiting
 from tests.support.pipelines import a_plan, submit
 from tests.support.workers import a_worker, ending, requests_of
 
@@ -42,6 +42,24 @@ async def test_for_a_single_pipeline_it_waits_a_moment(pool):
     async with held(pool, pipeline):
         locking = asyncio.create_task(pool.fetchval(LOCK, [pipeline.id]))
         await until_waiting(pool, 1)
+    assert await locking == [pipeline.id]
+
+
+async def test_several_that_are_all_locked_are_not_waited_for(pool):
+    one, other = await submit(pool), await submit(pool)
+    async with held(pool, one, other):
+        locking = asyncio.create_task(pool.fetchval(LOCK, [one.id, other.id]))
+        while not locking.done():
+            assert not await pool.fetchval(WAITING, 1)
+    assert await locking == []
+
+
+async def test_whoever_comes_back_for_a_pipeline_waits_longer(pool):
+    pipeline, other = await submit(pool), await submit(pool)
+    async with held(pool, pipeline, other):
+        locking = asyncio.create_task(pool.fetchval(WAIT, [pipeline.id]))
+        await until_waiting(pool, 1)
+        assert await pool.fetchval(LOCK, [other.id]) == []  # so the moment is over
     assert await locking == [pipeline.id]
 
 

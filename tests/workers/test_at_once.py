@@ -193,3 +193,17 @@ async def test_slots_are_promised_while_it_is_not_known_what_begins(worker):
         assert (offer.serves.inline, inline.free) == (stages.DEPENDENTS_MAX, free - stages.DEPENDENTS_MAX)
     assert inline.free == free
     assert inline.freed.is_set()
+
+
+async def test_slots_for_what_is_being_claimed_are_not_offered(worker, pool, queue, monkeypatch):
+    """What was popped has no attempt yet, and takes a slot all the same."""
+    worker.slots[Slot.INLINE].capacity, offered, claim = 1, [], stages.claim
+
+    async def claiming(*arguments):
+        with worker.offering() as offer:
+            offered.append(offer.serves.inline)
+        return await claim(*arguments)
+
+    monkeypatch.setattr(stages, "claim", claiming)
+    await run_first(worker, pool, queue, {"a": ()})
+    assert offered == [0]

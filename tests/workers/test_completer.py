@@ -1,13 +1,16 @@
 """The completer: an outcome is held until Postgres has answered for it, whatever happens in between."""
 
+import asyncio
 from uuid import uuid4
 
 import pytest
+from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 import workers.completer
 from app.errors import Unavailable
 from app.services import stages
-from schemas.stage import Completed
+from tests.support.locks import held, until_waiting
 from tests.support.pipelines import fan, submit
 from tests.support.workers import ScriptedWorker, ending
 from workers.completer import Completer
@@ -47,18 +50,21 @@ def first(completer, monkeypatch, answer):
 
     Returns what each call brought, and how many attempts were held by then.
     """
-    complete, calls = stages.complete, []
+    complete, calls = stages.complete_to_worker, []
 
-    async def completing(pool, batch):
+    async def completing(pool, batch, *whom):
+        async def truly(some):
+            return await complete(pool, some, *whom)
+
         calls.append((len(batch), len(completer.room.attempts)))
-        return await answer(complete, pool, batch) if len(calls) == 1 else await complete(pool, batch)
+        return await answer(truly, batch) if len(calls) == 1 else await truly(batch)
 
-    monkeypatch.setattr(stages, "complete", completing)
+    monkeypatch.setattr(stages, "complete_to_worker", completing)
     return calls
 
 
 async def test_outcomes_are_committed_together_let_go_and_told(completer, pipeline, redis, monkeypatch):
-    calls = first(completer, monkeypatch, lambda complete, pool, batch: complete(pool, batch))
+    calls = first(completer, monkeypatch, lambda complete, batch: complete(batch))
     await complete_all(completer)
     assert set((await pipeline.statuses()).values()) == {"completed"}
     assert completer.room.attempts == {}
@@ -68,8 +74,8 @@ async def test_outcomes_are_committed_together_let_go_and_told(completer, pipeli
 
 
 async def test_an_outcome_whose_reply_was_lost_is_said_again(completer, pipeline, monkeypatch):
-    async def lose_the_reply(complete, pool, batch):
-        await complete(pool, batch)
+    async def lose_the_reply(complete, batch):
+        await complete(batch)
         raise Unavailable("the reply was lost")
 
     calls = first(completer, monkeypatch, lose_the_reply)
@@ -80,26 +86,43 @@ async def test_an_outcome_whose_reply_was_lost_is_said_again(completer, pipeline
 
 
 async def test_what_was_left_out_because_it_was_locked_is_said_again(completer, pipeline, monkeypatch):
-    async def leave_out_the_last(complete, pool, batch):
-        answer = await complete(pool, batch[:-1])
-        return Completed(hints=answer.hints, locked=[[batch[-1].stage]])
+    async def leave_out_the_last(complete, batch):
+        return replace(await complete(batch[:-1]), locked=[[batch[-1].stage]])
+
+    async def come_back_in_vain(_pool, _batch, answer):
+        return answer
 
     calls = first(completer, monkeypatch, leave_out_the_last)
+    monkeypatch.setattr(stages, "complete_locked", come_back_in_vain)
     await complete_all(completer)
     assert calls == [(3, 3), (1, 1)]
     assert set((await pipeline.statuses()).values()) == {"completed"}
 
 
-async def test_a_bug_that_strikes_one_outcome_costs_no_other(completer, pipeline, monkeypatch):
-    complete = stages.complete
+async def test_what_is_locked_for_longer_than_a_moment_is_waited_for(completer, pipeline, pool, monkeypatch):
+    calls = first(completer, monkeypatch, lambda complete, batch: complete(batch))
+    async with held(pool, pipeline, other := await submit(pool)):
+        completing = asyncio.create_task(complete_all(completer))
+        await until_waiting(pool, 1)
+        assert await pool.fetchval("SELECT lock_pipelines($1, wait => false)", [other.id]) == []  # a moment has passed
+        await until_waiting(pool, 1)
+    await completing
+    assert calls == [(3, 3)]
+    assert set((await pipeline.statuses()).values()) == {"completed"}
 
-    async def completing(pool, batch):
-        if culprit in {completion.stage for completion in batch}:
-            raise ZeroDivisionError
-        return await complete(pool, batch)
+
+async def test_a_bug_that_strikes_one_outcome_costs_no_other(completer, pipeline, monkeypatch):
+    def breaking(complete):
+        async def completing(pool, batch, *whom):
+            if culprit in {completion.stage for completion in batch}:
+                raise ZeroDivisionError
+            return await complete(pool, batch, *whom)
+
+        return completing
 
     culprit = next(iter(completer.room.attempts.values())).claim.stage
-    monkeypatch.setattr(stages, "complete", completing)
+    for way in ("complete", "complete_to_worker"):
+        monkeypatch.setattr(stages, way, breaking(getattr(stages, way)))
     await complete_all(completer)
     assert sorted((await pipeline.statuses()).values()) == ["completed", "completed", "running"]
     assert completer.room.attempts == {}
@@ -112,5 +135,7 @@ async def test_hints_that_do_not_reach_redis_hold_up_nobody(completer, pipeline,
         raise OSError
 
     monkeypatch.setattr(completer.room.queue, "announce", announce)
-    await complete_all(completer)
+    with capture_logs() as said:
+        await complete_all(completer)
+    assert {line["event"] for line in said} == {"hint_lost"}
     assert set((await pipeline.statuses()).values()) == {"completed"}

@@ -1,6 +1,7 @@
 """Follow up: what a few outcomes make possible is released where they are committed; the rest is left to others."""
 
 import asyncio
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.support.pipelines import CHAIN, DIAMOND, fan, submit
 from tests.support.workers import a_worker, ending
 from workers.completer import Completer
 from workers.room import Room
+from workers.slots import Offer
 
 NEWS, COMPLETIONS = "headway:events", "headway:completions"
 
@@ -85,7 +87,13 @@ async def test_what_is_skipped_is_told_and_what_waits_for_it_left_to_the_schedul
     (claim,) = await worker.claim(pipeline, "a")
     await commit(room, ending(claim, Outcome.FAILED))
     assert await pipeline.statuses() == {"a": "failed", "b": "skipped", "c": "pending"}
+    assert (await pipeline.history())[-2:] == ["stage.failed a", "stage.skipped b"]
     await left_to_the_schedulers(room, pipeline)
+
+
+@contextmanager
+def something():
+    yield Offer(Serves(inline=1), lambda _: None)
 
 
 async def test_a_bug_in_the_follow_up_costs_no_outcome_and_is_not_met_again(pool, worker, room, monkeypatch):
@@ -96,6 +104,7 @@ async def test_a_bug_in_the_follow_up_costs_no_outcome_and_is_not_met_again(pool
 
     pipeline = await submit(pool, CHAIN)
     monkeypatch.setattr(stages, "complete_to_worker", break_off)
+    room.offering = something
     await complete(room, worker, (pipeline, "a"))
     assert await pipeline.statuses() == {"a": "completed", "b": "pending", "c": "pending"}
     await left_to_the_schedulers(room, pipeline)
@@ -106,10 +115,12 @@ async def test_a_bug_in_the_follow_up_costs_no_outcome_and_is_not_met_again(pool
 async def test_what_cannot_be_stored_costs_its_own_stage_only(pool, worker, room):
     one, other = await submit(pool, CHAIN), await submit(pool, CHAIN)
     (bad,), (good,) = await worker.claim(one, "a"), await worker.claim(other, "a")
+    room.offering = something
     await commit(room, ending(bad, result={"text": "\0"}), ending(good))
     assert "result_invalid" in (await one.stage("a"))["error"]
     assert (await other.stage("a"))["status"] == "completed"
     await left_to_the_schedulers(room, one, other)
+    assert room.offering is something  # it was no bug
 
 
 async def test_an_outcome_that_comes_twice_is_followed_up_once(pool, worker, room):
@@ -139,6 +150,42 @@ async def test_outcomes_are_committed_while_the_last_ones_are_told(pool, worker,
     await until(lambda: has_ended(second))
     told.set()
     await completer.drained()
+
+
+async def test_what_is_told_is_told_in_order_and_before_the_worker_goes(pool, worker, room, monkeypatch):
+    """The second is told when the first has been, though it was committed long before."""
+    told, is_second = [], asyncio.Event()
+
+    async def take_long(_queue, transition):
+        told.append("begins")
+        if len(told) == 1:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(is_second.wait(), 0.3)
+        else:
+            is_second.set()
+            await asyncio.sleep(0.01)
+        told.append("ends")
+
+    monkeypatch.setattr("workers.completer.publish", take_long)
+    monkeypatch.setattr("workers.completer.BATCH_MAX", 1)
+    await complete(room, worker, (await submit(pool), "a"), (await submit(pool), "a"))
+    assert told == ["begins", "ends"] * 2
+
+
+async def test_a_bug_in_telling_costs_no_outcome_and_is_not_met_again(pool, worker, room, monkeypatch):
+    told = []
+
+    async def break_off(_queue, transition):
+        told.append(transition)
+        if len(told) == 1:
+            raise ZeroDivisionError
+
+    monkeypatch.setattr("workers.completer.publish", break_off)
+    monkeypatch.setattr("workers.completer.BATCH_MAX", 1)
+    pipelines = [await submit(pool) for _ in range(3)]
+    await complete(room, worker, *((pipeline, "a") for pipeline in pipelines))
+    assert [await pipeline.status() for pipeline in pipelines] == ["completed"] * 3
+    assert len(told) == 3
 
 
 async def has_ended(pipeline):

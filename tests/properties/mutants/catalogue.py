@@ -3,6 +3,7 @@
 from pathlib import PurePath
 
 from tests.properties.mutants.defects import (
+    at_once,
     checkpoints,
     claims,
     clock,
@@ -28,6 +29,7 @@ PLANTED = (
     *claims.ALL,
     *completions.ALL,
     *releases.ALL,
+    *at_once.ALL,
     *verbs.ALL,
     *singly.ALL,
     *waits.ALL,

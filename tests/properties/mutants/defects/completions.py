@@ -2,6 +2,10 @@
 
 from tests.properties.mutants.mutant import COMPLETION, Mutant
 
+COMPLETION_LOCKS = (
+    "    locked bigint[] := lock_pipelines(ARRAY(\n"
+    "        SELECT DISTINCT s.pipeline_id FROM stages AS s WHERE s.uuid = ANY (stages_of(completions))), wait);\n"
+)
 FENCE = "AND s.status || '' = 'running' AND s.attempt = d.attempt\n           AND s.lease_token = d.lease_token\n"
 FENCES = (
     Mutant(
@@ -78,7 +82,7 @@ ANSWERS = (
         "anybody_may_repeat",
         "an outcome counts as repeated whoever says it",
         COMPLETION,
-        {"AND a.attempt = c.attempt AND a.lease_token = c.lease_token);": "AND a.attempt = c.attempt);"},
+        {"AND a.attempt = c.attempt AND a.lease_token = c.lease_token) END);": "AND a.attempt = c.attempt) END);"},
         ("test_a_token_of_nobody_is_stale_after_the_end_too",),
     ),
     Mutant(
@@ -87,6 +91,20 @@ ANSWERS = (
         COMPLETION,
         {"OR (s.pipeline_id = ANY (locked) AND a.outcome": "OR (a.outcome"},
         ("test_a_batch_gives_up_on_a_stuck_client_and_says_so",),
+    ),
+    Mutant(
+        "stale_in_good_company",
+        "a refused completion is not named if another of its batch was taken",
+        COMPLETION,
+        {"'stale', CASE WHEN are_all THEN": "'stale', CASE WHEN news IS NOT NULL THEN"},
+        ("test_a_stale_one_does_not_spoil_its_batch",),
+    ),
+    Mutant(
+        "locked_in_good_company",
+        "a completion that was left out is not named if another of its batch was taken",
+        COMPLETION,
+        {"'locked', CASE WHEN are_all THEN": "'locked', CASE WHEN news IS NOT NULL THEN"},
+        ("test_a_completion_comes_back_for_what_was_locked",),
     ),
     Mutant(
         "outcome_not_recorded",
@@ -170,12 +188,14 @@ DECISIONS = (
         "a completion believes the pipeline's status from before it had the lock",
         COMPLETION,
         {
-            "FROM jsonb_array_elements(completions) AS c);\n    locked bigint[];": (
-                "FROM jsonb_array_elements(completions) AS c);\n"
-                "    cancelling bigint[] := ARRAY(SELECT id FROM pipelines WHERE status = 'cancelling');\n"
-                "    locked bigint[];"
+            COMPLETION_LOCKS: (
+                "    seen text := set_config('seen.cancelling', (SELECT coalesce(array_agg(id), '{}')::text\n"
+                "                                 FROM pipelines WHERE status = 'cancelling'), true);\n"
+                f"{COMPLETION_LOCKS}"
             ),
-            "WHEN p.status = 'cancelling' OR s.cancel_asked": "WHEN p.id = ANY (cancelling) OR s.cancel_asked",
+            "WHEN p.status = 'cancelling' OR s.cancel_asked": (
+                "WHEN p.id = ANY (current_setting('seen.cancelling')::bigint[]) OR s.cancel_asked"
+            ),
         },
         ("test_an_attempt_that_failed_while_its_pipeline_was_being_cancelled_is_not_retried",),
     ),
@@ -238,21 +258,21 @@ DECISIONS = (
         "dependents_never_told",
         "an ended stage counts as told to its dependents",
         COMPLETION,
-        {"propagated = d.status <> 'retrying' AND s.dependents = 0": "propagated = d.status <> 'retrying'"},
+        {" AND (s.dependents = 0 OR followed_up)\n": "\n"},
         ("test_only_a_stage_with_dependents_has_news_for_the_releaser",),
     ),
     Mutant(
         "last_stages_are_told",
         "a stage without dependents is left to the releaser",
         COMPLETION,
-        {"propagated = d.status <> 'retrying' AND s.dependents = 0": "propagated = false"},
+        {" AND (s.dependents = 0 OR followed_up)\n": " AND followed_up\n"},
         ("test_only_a_stage_with_dependents_has_news_for_the_releaser",),
     ),
     Mutant(
         "completion_without_news",
         "a completion does not say that there may be something to release",
         COMPLETION,
-        {"FROM unnest(news) AS n), true))": "FROM unnest(news) AS n), false))"},
+        {"RETURN completed(completions, locked, news, true);": "RETURN completed(completions, locked, news, false);"},
         ("test_a_completed_stage_keeps_its_result_and_gives_up_its_lease",),
     ),
 )

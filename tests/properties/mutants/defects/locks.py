@@ -1,7 +1,9 @@
 """Defects of what all transitions rest on: the pipelines' locks, the events, the counters that go with them."""
 
+from tests.properties.mutants.defects.completions import COMPLETION_LOCKS
 from tests.properties.mutants.mutant import COMPLETION, PROTOCOL, Mutant
 
+CLOCK = "    moment timestamptz := clock_timestamp();\n"
 LOCKS = (
     Mutant(
         "no_lock",
@@ -41,8 +43,22 @@ LOCKS = (
         "no_wait_for_one",
         "a single pipeline that is locked is left out at once",
         PROTOCOL,
-        {"IF wait OR cardinality(ids) = 1 THEN": "IF wait THEN"},
+        {"locked IS NULL AND (wait OR cardinality(ids) = 1) THEN": "locked IS NULL AND wait THEN"},
         ("test_for_a_single_pipeline_it_waits_a_moment",),
+    ),
+    Mutant(
+        "waits_for_several",
+        "a batch waits for its pipelines if it gets none of them",
+        PROTOCOL,
+        {"locked IS NULL AND (wait OR cardinality(ids) = 1) THEN": "locked IS NULL THEN"},
+        ("test_several_that_are_all_locked_are_not_waited_for",),
+    ),
+    Mutant(
+        "comes_back_for_a_moment",
+        "who comes back for a locked pipeline waits no longer than the first time",
+        PROTOCOL,
+        {"CASE WHEN wait THEN '2s' ELSE '100ms' END": "'100ms'"},
+        ("test_whoever_comes_back_for_a_pipeline_waits_longer",),
     ),
     Mutant(
         "waits_for_ever",
@@ -73,10 +89,10 @@ EVENTS = (
         "the last number is read before the lock is held",
         PROTOCOL,
         {
-            "    IF wait OR cardinality(ids) = 1 THEN\n": (
+            "    IF NOT wait OR cardinality(ids) = 1 THEN\n": (
                 "    PERFORM set_config('seen.seqs', (\n"
                 "        SELECT json_object_agg(id, last_seq)::text FROM pipelines WHERE id = ANY (ids)), true);\n"
-                "    IF wait OR cardinality(ids) = 1 THEN\n"
+                "    IF NOT wait OR cardinality(ids) = 1 THEN\n"
             ),
             "p.last_seq + row_number()": (
                 "coalesce((nullif(current_setting('seen.seqs', true), '')::json ->> p.id::text)::integer, p.last_seq)"
@@ -106,17 +122,7 @@ EVENTS = (
         "completion_told_by_an_early_clock",
         "the time of a completion is read before the lock is held",
         COMPLETION,
-        {
-            "ended_stages uuid[] := ": "moment timestamptz := clock_timestamp();\n    ended_stages uuid[] := ",
-            "    locked bigint[];\n    moment timestamptz;\n    news new_event[];\nBEGIN\n"
-            "    locked := lock_pipelines(ARRAY(\n"
-            "        SELECT DISTINCT s.pipeline_id FROM stages AS s WHERE s.uuid = ANY (ended_stages)), wait);\n"
-            "    moment := clock_timestamp();\n": (
-                "    locked bigint[];\n    news new_event[];\nBEGIN\n"
-                "    locked := lock_pipelines(ARRAY(\n"
-                "        SELECT DISTINCT s.pipeline_id FROM stages AS s WHERE s.uuid = ANY (ended_stages)), wait);\n"
-            ),
-        },
+        {f"{COMPLETION_LOCKS}{CLOCK}": f"{CLOCK}{COMPLETION_LOCKS}"},
         ("test_events_that_waited_are_numbered_and_dated_after_those_they_waited_for",),
     ),
 )
@@ -126,7 +132,7 @@ COUNTERS = (
         "skips_not_counted",
         "a skipped stage stays open in the counter",
         PROTOCOL,
-        {"'stage.failed', 'stage.skipped',\n": "'stage.failed',\n"},
+        {"IN ('stage.completed', 'stage.failed', 'stage.skipped',\n": "IN ('stage.completed', 'stage.failed',\n"},
         ("test_a_join_with_two_bad_branches_is_skipped_once",),
     ),
     Mutant(

@@ -16,8 +16,8 @@ RELEASES = (
         "two dependencies that end together count once",
         PROTOCOL,
         {
-            "count(*) AS ended, count(*) FILTER (WHERE e.well) AS well": (
-                "1 AS ended, (count(*) FILTER (WHERE e.well) > 0)::integer AS well"
+            "count(*) AS ended, count(*) FILTER (WHERE e.went_well) AS well": (
+                "1 AS ended, (count(*) FILTER (WHERE e.went_well) > 0)::integer AS well"
             )
         },
         ("test_the_last_two_branches_completing_at_once_release_the_join_once",),
@@ -26,7 +26,7 @@ RELEASES = (
         "failure_releases",
         "a failed dependency counts as met",
         PROTOCOL,
-        {"is_well(s.status, s.allow_failure) AS well": "true AS well"},
+        {"is_well(s.status, s.allow_failure))::ended_stage AS stage": "true)::ended_stage AS stage"},
         ("test_what_waits_for_a_failed_stage_is_skipped",),
     ),
     Mutant(
@@ -34,12 +34,12 @@ RELEASES = (
         "a release tells of what had ended before it had the lock, and notes all that has ended",
         PROTOCOL,
         {
-            f"{LOCKED}    ended_pipelines": (
+            f"{LOCKED}    ended": (
                 "    seen bigint[] := ARRAY(SELECT pipeline_id FROM stages WHERE finished_at IS NOT NULL);\n"
-                f"{LOCKED}    ended_pipelines"
+                f"{LOCKED}    ended"
             ),
-            "ON d.pipeline_id = e.pipeline_id AND d.depends_on = e.position\n": (
-                "ON d.pipeline_id = e.pipeline_id AND d.depends_on = e.position AND e.pipeline_id = ANY (seen)\n"
+            "SELECT array_agg(stage) INTO ended FROM untold;": (
+                "SELECT array_agg(stage) FILTER (WHERE (stage).pipeline_id = ANY (seen)) INTO ended FROM untold;"
             ),
         },
         ("test_a_release_that_waited_for_a_completion_tells_of_it",),

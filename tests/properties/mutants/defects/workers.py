@@ -2,10 +2,9 @@
 
 from tests.properties.mutants.mutant import Mutant
 
-LEASE, WORKER, COMPLETER, STAGE, PROCESS, FOLLOW_UP = (
-    f"workers/{name}.py" for name in ("lease", "worker", "completer", "stage", "process", "follow_up")
+LEASE, WORKER, COMPLETER, STAGE, PROCESS = (
+    f"workers/{name}.py" for name in ("lease", "worker", "completer", "stage", "process")
 )
-AT_ONCE = "migrations/0009_at_once.sql"
 LEASES = (
     Mutant(
         "lease_counts_from_the_answer",
@@ -156,107 +155,11 @@ OUTCOMES = (
         ("test_a_bug_that_strikes_one_outcome_costs_no_other",),
     ),
     Mutant(
-        "completions_not_told",
-        "a worker does not tell schedulers of completions",
-        COMPLETER,
-        {"        await follow_up(self.room, answer)\n": ""},
-        ("test_outcomes_are_committed_together_let_go_and_told",),
-    ),
-    Mutant(
-        "left_and_not_told",
-        "a worker leaves a release to the schedulers and does not tell them",
-        FOLLOW_UP,
-        {"releasable=hint.pipeline_id in left": "releasable=False"},
-        (
-            "test_outcomes_of_many_pipelines_are_left_to_the_schedulers",
-            "test_a_wide_fan_is_left_to_the_schedulers",
-            "test_nobody_who_holds_the_pipeline_is_waited_for",
-            "test_a_release_that_fails_is_left_to_the_schedulers",
-        ),
-    ),
-    Mutant(
-        "wide_fan_in_the_worker",
-        "a worker releases a wide fan by itself, while its outcomes wait",
-        FOLLOW_UP,
-        {" and completed.dependents <= DEPENDENTS_MAX": ""},
-        ("test_a_wide_fan_is_left_to_the_schedulers",),
-    ),
-    Mutant(
-        "released_and_not_queued",
-        "what a worker has released is not put on its queue",
-        FOLLOW_UP,
-        {"Transition(hints=hints, queued=queued)": "Transition(hints=hints)"},
-        ("test_what_waited_for_it_is_queued_at_once",),
-    ),
-    Mutant(
-        "release_fails_the_outcomes",
-        "a release that fails in a worker takes the outcomes behind it along",
-        FOLLOW_UP,
-        {"    except Exception:  # a bug": "    except ZeroDivisionError:  # a bug"},
-        ("test_an_outcome_is_durable_before_anything_is_released",),
-    ),
-    Mutant(
         "marker_swallowed",
         "a worker that is full keeps the marker that was to wake another",
         WORKER,
         {"if woken:  # by a marker": "if False:  # by a marker"},
         ("test_a_full_worker_passes_on_what_has_woken_it",),
-    ),
-    Mutant(
-        "overtakes_what_waits",
-        "a worker whose queues are not empty begins what it has released before them",
-        WORKER,
-        {"slots.free if slots.is_idle and may else 0": "slots.free if may else 0"},
-        ("test_a_worker_that_has_no_idle_slot_leaves_it_to_the_queue",),
-    ),
-    Mutant(
-        "begins_in_doubt",
-        "a worker in doubt of its lease, or one that drains, claims what it has released",
-        WORKER,
-        {"may = self.leased.is_set() and not self.draining.is_set()": "may = True"},
-        ("test_a_worker_that_has_no_idle_slot_leaves_it_to_the_queue",),
-    ),
-    Mutant(
-        "begins_while_it_finishes",
-        "what was claimed at once is started although the worker does not wait for it any more",
-        WORKER,
-        {"            if self.finishing:\n": "            if False:\n"},
-        ("test_an_answer_that_comes_when_it_finishes_goes_on_elsewhere",),
-    ),
-    Mutant(
-        "drain_burns_a_claim",
-        "a worker that drains hands back what was just being claimed for it",
-        WORKER,
-        {"await asyncio.wait_for(self.no_offer.wait(), OFFER_S)": "pass"},
-        ("test_a_worker_that_drains_runs_what_was_being_claimed_for_it",),
-    ),
-    Mutant(
-        "slots_not_promised",
-        "slots that are offered to a release are given to the queue too",
-        "workers/slots.py",
-        {"        self.promised += count\n": "        self.promised += 0\n"},
-        ("test_slots_are_promised_while_it_is_not_known_what_begins",),
-    ),
-    Mutant(
-        "begun_and_queued",
-        "what a worker has begun at once is put on its queue as well",
-        FOLLOW_UP,
-        {" if stage.stage not in begun]": "]"},
-        ("test_a_chain_runs_to_its_end_though_nothing_is_taken_from_a_queue",),
-    ),
-    Mutant(
-        "more_than_slots",
-        "a release gives a worker more than it has slots for",
-        AT_ONCE,
-        {"n <= CASE slot WHEN 'inline' THEN free_inline ELSE free_process END": "free_inline > 0"},
-        ("test_no_more_begin_than_slots_are_free",),
-    ),
-    Mutant(
-        "of_other_queues",
-        "a release gives a worker what it does not serve",
-        AT_ONCE,
-        {"q.queue = ANY (queues) AND ": ""},
-        ("test_stages_of_other_queues_are_left_to_their_workers",),
     ),
     Mutant(
         "hints_hold_up",
