@@ -32,6 +32,6 @@ async def test_another_request_is_refused_also_when_both_got_past_the_first_look
 
 
 async def test_a_pipeline_that_cannot_be_stored_stores_no_key(pool):
-    with pytest.raises(Exception, match="pipelines_name_check"):
+    with pytest.raises(Exception, match="pipeline_name_check"):
         await idempotency.create(pool, a_plan(name=""), KEY)
     assert await idempotency.find(pool, KEY) is None
