@@ -21,12 +21,15 @@ from app.db import stages as db
 from app.db.pool import Connection, Pool
 from app.errors import Conflict
 from app.services import pipelines, stages
+from schemas.queue import QUEUES_BY_PRIORITY
+from schemas.stage import Serves
 from schemas.states import Outcome
 from tests.support import invariants
 from tests.support.locks import until_waiting
-from tests.support.pipelines import DIAMOND, PAIR, submit
+from tests.support.pipelines import CHAIN, DIAMOND, PAIR, submit
 from tests.support.workers import a_worker, ending, loss, requests_of
 
+SERVES = Serves(list(QUEUES_BY_PRIORITY), ["noop"], 4, 4)
 either_way = pytest.mark.parametrize("commits", [True, False], ids=["it commits", "it dies"])
 
 
@@ -192,3 +195,77 @@ async def test_a_retry_behind_the_last_completion(pool, commits):
     assert isinstance(late, Conflict) is not commits
     assert await pipeline.statuses() == {"a": "queued" if commits else "running"}
     assert ("pipeline.failed" in await pipeline.history()) is commits
+
+
+@either_way
+async def test_a_cancel_behind_a_completion_that_goes_on(pool, commits):
+    pipeline, worker = await submit(pool, CHAIN), await a_worker(pool)
+    claim = await worker.start(pipeline)
+    await in_turn(
+        pool,
+        lambda c: db.complete_to_worker(c, [ending(claim)], worker.id, SERVES, most=(2, 4)),
+        pipelines.cancel(pool, pipeline.uuid),
+        commits=commits,
+    )
+    assert await pipeline.status() == "cancelling"
+    a, b = ("completed", "running") if commits else ("running", "cancelled")
+    assert await pipeline.statuses() == {"a": a, "b": b, "c": "cancelled"}
+
+
+@either_way
+async def test_a_completion_that_goes_on_behind_a_cancel(pool, commits):
+    pipeline, worker = await submit(pool, CHAIN), await a_worker(pool)
+    claim = await worker.start(pipeline)
+    _, late = await in_turn(
+        pool,
+        lambda c: db_pipelines.cancel(c, pipeline.uuid),
+        stages.complete_to_worker(pool, [ending(claim)], worker.id, SERVES),
+        commits=commits,
+    )
+    assert [each.name for each in late.claims] == ([] if commits else ["b"])
+    assert await pipeline.status() == ("cancelled" if commits else "running")
+
+
+@either_way
+async def test_a_scheduler_behind_a_completion_that_goes_on(pool, commits):
+    pipeline, worker = await submit(pool, CHAIN), await a_worker(pool)
+    claim = await worker.start(pipeline)
+    _, late = await in_turn(
+        pool,
+        lambda c: db.complete_to_worker(c, [ending(claim)], worker.id, SERVES, most=(2, 4)),
+        pipeline.release(),
+        commits=commits,
+    )
+    assert (late.queued, late.hints) == ([], [])
+    assert (await pipeline.stage("b"))["dispatch_token"] == commits
+
+
+@either_way
+async def test_a_completion_that_goes_on_behind_its_rescue(pool, commits):
+    pipeline, worker = await submit(pool, CHAIN), await a_worker(pool)
+    claim = await worker.start(pipeline)
+    _, late = await in_turn(
+        pool,
+        lambda c: db.complete(c, [loss(claim)], wait=False),
+        stages.complete_to_worker(pool, [ending(claim)], worker.id, SERVES),
+        commits=commits,
+    )
+    assert late.stale == ([claim.stage] if commits else [])
+    assert [each.name for each in late.claims] == ([] if commits else ["b"])
+
+
+@either_way
+async def test_the_last_sibling_goes_on_behind_the_one_before_it(pool, commits):
+    """Each tells the join once, and only the second can begin it."""
+    pipeline, worker = await submit(pool, DIAMOND), await a_worker(pool)
+    await worker.complete(pipeline, "a")
+    await pipeline.release()
+    b, c = await worker.claim(pipeline, "b", "c")
+    _, late = await in_turn(
+        pool,
+        lambda one: db.complete_to_worker(one, [ending(b)], worker.id, SERVES, most=(2, 4)),
+        stages.complete_to_worker(pool, [ending(c)], worker.id, SERVES),
+        commits=commits,
+    )
+    assert [each.name for each in late.claims] == (["d"] if commits else [])
+    assert (await pipeline.stage("d"))["unmet"] == (0 if commits else 1)
