@@ -19,7 +19,7 @@ from cyclopts import App, Parameter
 from app.embedded import EmbeddedServer, start_postgres, start_valkey
 from bench import headway, peer, plot, report
 from bench.headway import Installation
-from bench.measures import events, growth, idle, limit, queue_wait, submit
+from bench.measures import events, growth, idle, limit, queue_wait, submit, workers
 from bench.workloads import WORKLOADS
 
 Seconds = Callable[[str], float]
@@ -30,6 +30,7 @@ MEASURES: dict[str, Callable[[Installation], dict[str, float]]] = {
     "queue-wait": queue_wait.measure,
     "events": events.measure,
     "submit": submit.measure,
+    "workers": workers.measure,
     "growth": growth.of_pipelines,
 }
 """In this order: first what wants a quiet installation."""
