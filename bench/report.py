@@ -55,7 +55,8 @@ def figures_tables(figures: Figures) -> Iterator[Table]:
     for measure, told in figures.items():
         rows = {what: dict(units) for what, units in groupby(told.items(), key=lambda item: _what(item[0]))}
         for units, alike in groupby(rows.items(), key=lambda row: [_unit(name) for name in row[1]]):
-            table = Table(measure, box=box.SIMPLE_HEAD, pad_edge=False)
+            table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+            table.add_column(measure, no_wrap=True)
             for unit in units:
                 table.add_column(unit, justify="right")
             for what, row in alike:
