@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from bench.report import Measured
 from bench.workloads import WORKLOADS
 
-WIDTH, LEFT, RIGHT, ROW, GROUP, TOP, FOOT = 800, 130, 170, 18, 36, 64, 52
+WIDTH, LEFT, RIGHT, ROW, GROUP, TOP, FOOT = 800, 130, 170, 18, 36, 64, 64
 RATE, RATIO = WIDTH - 90, WIDTH - 24
 """Where the figures end."""
 FIRST = "headway"
@@ -58,7 +58,7 @@ def draw(stages: dict[str, int], measured: Measured, conditions: dict[str, Any],
         _text(RATIO, 52, "× Celery", "q e"),
         *_grid(scale, bottom + 8),
         *groups,
-        *(_text(24, bottom + 30 + 14 * n, line, "q") for n, line in enumerate(_conditions(measured, conditions))),
+        *(_text(24, bottom + 36 + 16 * n, line, "q") for n, line in enumerate(_conditions(measured, conditions))),
         "</svg>",
     ]
     file.write_text("\n".join(picture) + "\n")
@@ -81,7 +81,7 @@ def _row(y: int, system: str, runs: list[float], ratio: float | None, scale: _Sc
     yield f'<path class="s" d="M{scale.x(min(runs)):.1f} {y + 9}H{scale.x(max(runs)):.1f}"/>'
     yield _text(RATE, end, f"{middle:,.0f}", "e")
     if ratio is not None:
-        yield _text(RATIO, end, f"{ratio:.2g}" if ratio < 10 else f"{ratio:.0f}", "e")  # noqa: PLR2004 - two digits
+        yield _text(RATIO, end, f"{ratio:.{1 if ratio >= 1 else 2}f}", "e")
 
 
 def _grid(scale: _Scale, bottom: int) -> Iterator[str]:
@@ -99,7 +99,7 @@ def _conditions(measured: Measured, conditions: dict[str, Any]) -> Iterator[str]
     """What the figures were measured on."""
     systems = dict.fromkeys(system.partition(",")[0] for timings in measured.values() for system in timings)
     machine, python, day = (conditions[name] for name in ("machine", "python", "at"))
-    yield f"{machine}, Python {python}, one Postgres and one Valkey; {day[:10]}"
+    yield f"{machine}, Python {python}, one Postgres and one Valkey; {day[:10]}, load {conditions['load before']}"
     yield ", ".join(f"{name} {_version(name, conditions[name])}" for name in systems)
 
 
