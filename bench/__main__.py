@@ -47,10 +47,10 @@ app = App(name="bench", help="Measure Headway, and other systems beside it.")
 class Programs(NamedTuple):
     """The Python of the environment of each peer that takes part."""
 
-    arq: Path | None
-    celery: Path | None
-    dbos: Path | None
-    prefect: Path | None
+    arq: Path | None = None
+    celery: Path | None = None
+    dbos: Path | None = None
+    prefect: Path | None = None
 
 
 @app.default
@@ -74,19 +74,21 @@ def main(
     measures = MEASURES | {"history": partial(history.measure, lengths=lengths)}
     if unknown := set(names) - set(WORKLOADS) - set(measures):
         raise SystemExit(f"There is no {', '.join(sorted(unknown))}; there are {', '.join([*WORKLOADS, *measures])}.")
+    workloads = [name for name in WORKLOADS if name in (names or WORKLOADS)]
+    programs = Programs(arq, celery, dbos, prefect) if workloads else Programs()
     load_before = os.getloadavg()[0]
     with installed() as installation:
         watched = Watched(installation)
-        with peers(Programs(arq, celery, dbos, prefect), installation) as others:
+        with peers(programs, installation) as others:
             measured = {
                 name: measure(
                     name, [watched.seconds, *(each.seconds for each in others.values() if each.takes(name))], runs
                 )
-                for name in WORKLOADS
-                if name in (names or WORKLOADS)
+                for name in workloads
             }
         figures = {name: told(name, installation, of) for name, of in measures.items() if name in (names or measures)}
-        figures = watched.figures(limit.of_commits(figures)) | figures
+        if workloads:
+            figures = watched.figures(limit.of_commits(figures)) | figures
     stages = {name: len(WORKLOADS[name].shape()) for name in measured}
     conditions = report.conditions(runs, load_before, {name: each.about for name, each in others.items()})
     file = report.publish(stages, measured, figures, conditions)
