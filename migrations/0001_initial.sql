@@ -24,22 +24,51 @@ CREATE TABLE installation (
 );
 INSERT INTO installation DEFAULT VALUES;
 
+-- What one column may hold is said by a domain, which is looked at when the column is written; a CHECK of the table is
+-- prepared anew for every statement that writes any.
+CREATE DOMAIN natural_number AS integer CHECK (VALUE >= 0);
+CREATE DOMAIN jsonb_object AS jsonb CHECK (jsonb_typeof(VALUE) = 'object');
+CREATE DOMAIN delay_s AS double precision CHECK (VALUE BETWEEN 0 AND 86400);
+CREATE DOMAIN limit_s AS double precision CHECK (VALUE BETWEEN 1 AND 2592000);
+CREATE DOMAIN pipeline_name AS text CHECK (length(VALUE) BETWEEN 1 AND 128);
+CREATE DOMAIN pipeline_priority AS smallint CHECK (VALUE BETWEEN 1 AND 10);
+CREATE DOMAIN pipeline_size AS integer CHECK (VALUE BETWEEN 1 AND 10000);
+CREATE DOMAIN pipeline_status AS text CHECK (VALUE IN
+    ('pending', 'running', 'paused', 'cancelling', 'completed', 'failed', 'cancelled'));
+CREATE DOMAIN stage_name AS text CHECK (VALUE ~ '^[a-z0-9]([-_a-z0-9]{0,61}[a-z0-9])?$');
+CREATE DOMAIN stage_status AS text CHECK (VALUE IN
+    ('pending', 'queued', 'running', 'retrying', 'completed', 'failed', 'skipped', 'cancelled'));
+CREATE DOMAIN queue_name AS text CHECK (VALUE IN
+    ('training', 'evaluation', 'default', 'preprocessing', 'maintenance'));
+CREATE DOMAIN slot_kind AS text CHECK (VALUE IN ('process', 'inline'));
+CREATE DOMAIN trigger_rule AS text CHECK (VALUE IN ('all_completed', 'all_done', 'any_failed'));
+CREATE DOMAIN retry_count AS smallint CHECK (VALUE BETWEEN 0 AND 20);
+CREATE DOMAIN retry_factor AS double precision CHECK (VALUE BETWEEN 1 AND 100);
+CREATE DOMAIN fraction AS double precision CHECK (VALUE BETWEEN 0 AND 1);
+CREATE DOMAIN attempt_number AS integer CHECK (VALUE > 0);
+CREATE DOMAIN attempt_outcome AS text CHECK (VALUE IN ('completed', 'failed', 'timed_out', 'cancelled', 'lost'));
+CREATE DOMAIN event_number AS integer CHECK (VALUE > 0);
+CREATE DOMAIN event_type AS text CHECK (VALUE IN
+    ('pipeline.created', 'pipeline.started', 'pipeline.paused', 'pipeline.resumed', 'pipeline.cancelling',
+     'pipeline.completed', 'pipeline.failed', 'pipeline.cancelled',
+     'stage.queued', 'stage.started', 'stage.retrying', 'stage.completed', 'stage.failed', 'stage.skipped',
+     'stage.cancelled'));
+
 CREATE TABLE pipelines (
     id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     uuid           uuid NOT NULL UNIQUE,
     project        text NOT NULL DEFAULT 'default',
-    name           text NOT NULL CHECK (length(name) BETWEEN 1 AND 128),
+    name           pipeline_name NOT NULL,
     description    text NOT NULL DEFAULT '',
-    priority       smallint NOT NULL DEFAULT 5 CHECK (priority BETWEEN 1 AND 10),
+    priority       pipeline_priority NOT NULL DEFAULT 5,
     labels         jsonb NOT NULL DEFAULT '{}',
-    status         text NOT NULL DEFAULT 'pending' CHECK (status IN
-                       ('pending', 'running', 'paused', 'cancelling', 'completed', 'failed', 'cancelled')),
-    stage_count    integer NOT NULL CHECK (stage_count BETWEEN 1 AND 10000),
+    status         pipeline_status NOT NULL DEFAULT 'pending',
+    stage_count    pipeline_size NOT NULL,
     open_stages    integer NOT NULL CHECK (open_stages BETWEEN 0 AND stage_count),    -- not terminal yet
     all_ended      boolean NOT NULL GENERATED ALWAYS AS (open_stages = 0) STORED,
     broken_stages  integer NOT NULL DEFAULT 0 CHECK (broken_stages BETWEEN 0 AND stage_count),
                    -- failed or cancelled, and not allowed to
-    last_seq       integer NOT NULL DEFAULT 0 CHECK (last_seq >= 0),                  -- of its events
+    last_seq       natural_number NOT NULL DEFAULT 0,                                 -- of its events
     error          jsonb,
     created_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
     started_at     timestamptz,
@@ -67,42 +96,39 @@ INSERT INTO queues (name) VALUES ('training'), ('evaluation'), ('default'), ('pr
 
 CREATE TABLE stages (
     pipeline_id     bigint NOT NULL REFERENCES pipelines (id),
-    position        integer NOT NULL CHECK (position >= 0),
+    position        natural_number NOT NULL,
     uuid            uuid NOT NULL UNIQUE,
-    name            text NOT NULL CHECK (name ~ '^[a-z0-9]([-_a-z0-9]{0,61}[a-z0-9])?$'),
+    name            stage_name NOT NULL,
     task            text NOT NULL,
-    queue           text NOT NULL CHECK (queue IN
-                        ('training', 'evaluation', 'default', 'preprocessing', 'maintenance')),
-    slot            text NOT NULL CHECK (slot IN ('process', 'inline')),
-    params          jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(params) = 'object'),
-    "references"    jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof("references") = 'object'),
-    max_retries     smallint NOT NULL DEFAULT 0 CHECK (max_retries BETWEEN 0 AND 20),
-    retry_delay_s   double precision NOT NULL DEFAULT 60 CHECK (retry_delay_s BETWEEN 0 AND 86400),
-    retry_backoff   double precision NOT NULL DEFAULT 1 CHECK (retry_backoff BETWEEN 1 AND 100),
-    retry_delay_max_s  double precision NOT NULL DEFAULT 3600 CHECK (retry_delay_max_s BETWEEN 0 AND 86400),
-    timeout_s       double precision NOT NULL DEFAULT 86400 CHECK (timeout_s BETWEEN 1 AND 2592000),       -- of an attempt
-    queue_timeout_s double precision CHECK (queue_timeout_s BETWEEN 1 AND 2592000),   -- of each wait in the queue
-    total_timeout_s double precision CHECK (total_timeout_s BETWEEN 1 AND 2592000),   -- from the release to the end
-    trigger_rule    text NOT NULL DEFAULT 'all_completed' CHECK (trigger_rule IN
-                        ('all_completed', 'all_done', 'any_failed')),
+    queue           queue_name NOT NULL,
+    slot            slot_kind NOT NULL,
+    params          jsonb_object NOT NULL DEFAULT '{}',
+    "references"    jsonb_object NOT NULL DEFAULT '{}',
+    max_retries     retry_count NOT NULL DEFAULT 0,
+    retry_delay_s   delay_s NOT NULL DEFAULT 60,
+    retry_backoff   retry_factor NOT NULL DEFAULT 1,
+    retry_delay_max_s  delay_s NOT NULL DEFAULT 3600,
+    timeout_s       limit_s NOT NULL DEFAULT 86400,             -- of an attempt
+    queue_timeout_s limit_s,                                    -- of each wait in the queue
+    total_timeout_s limit_s,                                    -- from the release to the end
+    trigger_rule    trigger_rule NOT NULL DEFAULT 'all_completed',
     allow_failure   boolean NOT NULL DEFAULT false,             -- does not fail its pipeline, nor skip its dependents
-    dependents      integer NOT NULL DEFAULT 0 CHECK (dependents >= 0),
+    dependents      natural_number NOT NULL DEFAULT 0,
 
-    status          text NOT NULL DEFAULT 'pending' CHECK (status IN
-                        ('pending', 'queued', 'running', 'retrying', 'completed', 'failed', 'skipped', 'cancelled')),
-    unmet           integer NOT NULL CHECK (unmet >= 0),        -- dependencies that do not count as met yet
+    status          stage_status NOT NULL DEFAULT 'pending',
+    unmet           natural_number NOT NULL,                    -- dependencies that do not count as met yet
     propagated      boolean NOT NULL DEFAULT false,             -- terminal, and its dependents know
     dispatch_token  integer NOT NULL DEFAULT 0,                 -- counts the times it was queued
-    attempt         integer NOT NULL DEFAULT 0 CHECK (attempt >= 0),
-    failures        integer NOT NULL DEFAULT 0 CHECK (failures >= 0),  -- attempts that cost retry budget
-    losses          integer NOT NULL DEFAULT 0 CHECK (losses >= 0),    -- lost attempts in a row
+    attempt         natural_number NOT NULL DEFAULT 0,
+    failures        natural_number NOT NULL DEFAULT 0,          -- attempts that cost retry budget
+    losses          natural_number NOT NULL DEFAULT 0,          -- lost attempts in a row
     lease_token     uuid,
     worker_id       uuid,
     cancel_asked    boolean NOT NULL DEFAULT false,
-    progress        double precision CHECK (progress BETWEEN 0 AND 1),
-    result          jsonb CHECK (jsonb_typeof(result) = 'object'),
-    error           jsonb CHECK (jsonb_typeof(error) = 'object'),
-    diagnosis       jsonb CHECK (jsonb_typeof(diagnosis) = 'object'),
+    progress        fraction,
+    result          jsonb_object,
+    error           jsonb_object,
+    diagnosis       jsonb_object,
     retry_at        timestamptz,
     expires_at      timestamptz,                                -- its total timeout, from the release on
     give_up_at      timestamptz,                                -- while it waits for a start: when it is failed instead
@@ -143,12 +169,12 @@ CREATE TABLE dependencies (
 CREATE TABLE attempts (
     pipeline_id  bigint NOT NULL,
     position     integer NOT NULL,
-    attempt      integer NOT NULL CHECK (attempt > 0),
+    attempt      attempt_number NOT NULL,
     lease_token  uuid NOT NULL,
     worker_id    uuid NOT NULL,
     executor     text NOT NULL DEFAULT 'local',
     handle       text,
-    outcome      text CHECK (outcome IN ('completed', 'failed', 'timed_out', 'cancelled', 'lost')),
+    outcome      attempt_outcome,
     error        jsonb,
     started_at   timestamptz NOT NULL,
     finished_at  timestamptz,
@@ -158,12 +184,8 @@ CREATE TABLE attempts (
 
 CREATE TABLE events (
     pipeline_id  bigint NOT NULL,
-    seq          integer NOT NULL CHECK (seq > 0),
-    type         text NOT NULL CHECK (type IN
-                     ('pipeline.created', 'pipeline.started', 'pipeline.paused', 'pipeline.resumed',
-                      'pipeline.cancelling', 'pipeline.completed', 'pipeline.failed', 'pipeline.cancelled',
-                      'stage.queued', 'stage.started', 'stage.retrying', 'stage.completed', 'stage.failed',
-                      'stage.skipped', 'stage.cancelled')),
+    seq          event_number NOT NULL,
+    type         event_type NOT NULL,
     subject      text,
     data         json NOT NULL,
     "time"       timestamptz NOT NULL,
@@ -226,6 +248,7 @@ CREATE TYPE new_event AS (pipeline_id bigint, type text, subject text, data json
 CREATE TYPE queued_stage AS (
     pipeline_id bigint, name text, stage uuid, dispatch_token integer, task text, queue text, slot text
 );
+CREATE TYPE ended_stage AS (pipeline_id bigint, position integer, went_well boolean);
 
 CREATE FUNCTION lock_pipelines(ids bigint[], wait boolean) RETURNS bigint[] LANGUAGE plpgsql AS $$
 -- Locks pipelines in id order and returns those it got. Of several it takes the free ones. For a single one it waits: a
@@ -234,7 +257,11 @@ CREATE FUNCTION lock_pipelines(ids bigint[], wait boolean) RETURNS bigint[] LANG
 DECLARE
     locked bigint[];
 BEGIN
-    IF wait OR cardinality(ids) = 1 THEN
+    IF NOT wait OR cardinality(ids) = 1 THEN
+        SELECT array_agg(p.id) INTO locked
+          FROM (SELECT id FROM pipelines WHERE id = ANY (ids) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED) AS p;
+    END IF;
+    IF locked IS NULL AND (wait OR cardinality(ids) = 1) THEN
         PERFORM set_config('lock_timeout', CASE WHEN wait THEN '2s' ELSE '100ms' END, true);
         BEGIN
             SELECT array_agg(p.id) INTO locked
@@ -242,9 +269,6 @@ BEGIN
         EXCEPTION WHEN lock_not_available THEN
             NULL; -- left out, like any other that is locked
         END;
-    ELSE
-        SELECT array_agg(p.id) INTO locked
-          FROM (SELECT id FROM pipelines WHERE id = ANY (ids) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED) AS p;
     END IF;
     RETURN coalesce(locked, '{}');
 END $$;
@@ -478,25 +502,16 @@ END $$;
 
 -- ------------------------------------------------------------------------------------------------ verbs: claim, complete
 
-CREATE FUNCTION claim_stages(worker uuid, wanted uuid[], dispatch_tokens integer[], lease_tokens uuid[], wait boolean)
-RETURNS json LANGUAGE plpgsql AS $$
+CREATE FUNCTION start_stages(
+    worker uuid, wanted uuid[], dispatch_tokens integer[], lease_tokens uuid[], locked bigint[], moment timestamptz
+) RETURNS new_event[] LANGUAGE plpgsql AS $$
 -- queued → running, one attempt each, for the stages that are still queued under that dispatch token, in pipelines that
--- are still running and queues that are not paused, by a worker whose lease still holds. Repeated with the same lease
--- token it gives the same answer.
+-- are still running and queues that are not paused. The caller holds the pipelines' locks, and the worker its lease.
 DECLARE
-    locked bigint[];
-    open_pipelines bigint[];
+    open_pipelines bigint[] := ARRAY(SELECT id FROM pipelines WHERE id = ANY (locked) AND status = 'running');
     paused text[] := paused_queues();
-    moment timestamptz;
     news new_event[];
 BEGIN
-    locked := lock_pipelines(ARRAY(
-        SELECT DISTINCT s.pipeline_id FROM stages AS s WHERE s.uuid = ANY (wanted)), wait);
-    moment := clock_timestamp();
-    IF NOT EXISTS (SELECT FROM workers WHERE id = worker AND state = 'live' AND lease_expires_at > moment) THEN
-        RETURN json_build_object('worker_lost', true);
-    END IF;
-    open_pipelines := ARRAY(SELECT id FROM pipelines WHERE id = ANY (locked) AND status = 'running');
     WITH started AS (
         UPDATE stages AS s
            SET status = 'running', attempt = s.attempt + 1, worker_id = worker, started_at = moment, progress = NULL,
@@ -512,22 +527,7 @@ BEGIN
     SELECT array_agg(ROW (pipeline_id, 'stage.started', name,
                           json_build_object('task_id', uuid, 'attempt', attempt, 'worker', worker))::new_event)
       INTO news FROM started;
-    PERFORM append_events(news, moment);
-    RETURN (
-        SELECT json_build_object(
-                   'claims', coalesce(json_agg(json_build_object(
-                       'stage', s.uuid, 'attempt', s.attempt, 'lease_token', s.lease_token, 'pipeline', p.uuid,
-                       'pipeline_name', p.name, 'name', s.name, 'task', s.task, 'params', s.params,
-                       'references', s."references", 'max_retries', s.max_retries, 'failures', s.failures,
-                       'retry_delay_s', s.retry_delay_s, 'retry_backoff', s.retry_backoff,
-                       'retry_delay_max_s', s.retry_delay_max_s, 'timeout_s', s.timeout_s,
-                       'started_at', extract(epoch FROM s.started_at), 'expires_at', extract(epoch FROM s.expires_at),
-                       'resume_from', CASE WHEN s.attempt > 1 THEN resume_point(s.pipeline_id, s.position) END))
-                       FILTER (WHERE s.status = 'running' AND s.pipeline_id = ANY (locked)
-                                 AND s.lease_token = lease_tokens[array_position(wanted, s.uuid)]), '[]'),
-                   'locked', left_out(wanted, locked),
-                   'hints', hints(ARRAY(SELECT DISTINCT n.pipeline_id FROM unnest(news) AS n), false))
-          FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id WHERE s.uuid = ANY (wanted));
+    RETURN news;
 END $$;
 
 CREATE FUNCTION resume_point(pipeline bigint, stage integer) RETURNS text LANGUAGE sql STABLE AS $$
@@ -536,71 +536,38 @@ CREATE FUNCTION resume_point(pipeline bigint, stage integer) RETURNS text LANGUA
      ORDER BY step DESC, id DESC LIMIT 1
 $$;
 
-CREATE FUNCTION complete_stages(completions jsonb, wait boolean) RETURNS json LANGUAGE plpgsql AS $$
--- The first of the two acts: an attempt's outcome and its event, nothing else. Only the attempt that holds the stage
--- may do it; the others are named in `stale`, unless this very attempt has said it before. Releasing the dependents is
--- the second act, in release_pipelines.
+CREATE FUNCTION granted(wanted uuid[], lease_tokens uuid[], locked bigint[]) RETURNS json LANGUAGE sql AS $$
+-- What the attempts need to run that hold their stages with these lease tokens.
+    SELECT coalesce(json_agg(json_build_object(
+               'stage', s.uuid, 'attempt', s.attempt, 'lease_token', s.lease_token, 'pipeline', p.uuid,
+               'pipeline_name', p.name, 'name', s.name, 'task', s.task, 'slot', s.slot, 'params', s.params,
+               'references', s."references", 'max_retries', s.max_retries, 'failures', s.failures,
+               'retry_delay_s', s.retry_delay_s, 'retry_backoff', s.retry_backoff,
+               'retry_delay_max_s', s.retry_delay_max_s, 'timeout_s', s.timeout_s,
+               'started_at', extract(epoch FROM s.started_at), 'expires_at', extract(epoch FROM s.expires_at),
+               'resume_from', CASE WHEN s.attempt > 1 THEN resume_point(s.pipeline_id, s.position) END)), '[]')
+      FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id
+     WHERE s.uuid = ANY (wanted) AND s.status || '' = 'running' AND s.pipeline_id + 0 = ANY (locked)
+       AND s.lease_token = lease_tokens[array_position(wanted, s.uuid)]
+$$;
+
+CREATE FUNCTION claim_stages(worker uuid, wanted uuid[], dispatch_tokens integer[], lease_tokens uuid[], wait boolean)
+RETURNS json LANGUAGE plpgsql AS $$
+-- Claims stages for a worker whose lease still holds (start_stages). Repeated with the same lease tokens it gives the same
+-- answer.
 DECLARE
-    ended_stages uuid[] := ARRAY(SELECT (c ->> 'stage')::uuid FROM jsonb_array_elements(completions) AS c);
-    locked bigint[];
-    moment timestamptz;
+    locked bigint[] := lock_pipelines(ARRAY(
+        SELECT DISTINCT s.pipeline_id FROM stages AS s WHERE s.uuid = ANY (wanted)), wait);
+    moment timestamptz := clock_timestamp();
     news new_event[];
 BEGIN
-    locked := lock_pipelines(ARRAY(
-        SELECT DISTINCT s.pipeline_id FROM stages AS s WHERE s.uuid = ANY (ended_stages)), wait);
-    moment := clock_timestamp();
-    WITH decided AS MATERIALIZED (
-        SELECT c.*, CASE WHEN c.outcome = 'completed' THEN 'completed'
-                         WHEN p.status = 'cancelling' OR s.cancel_asked THEN 'cancelled'
-                         WHEN c.retry_delay_s IS NOT NULL THEN 'retrying'
-                         WHEN c.outcome = 'cancelled' THEN 'cancelled'
-                         ELSE 'failed' END AS status
-          FROM jsonb_to_recordset(completions) AS c (
-                   stage uuid, attempt integer, lease_token uuid, outcome text, result jsonb, error jsonb,
-                   retry_delay_s double precision, costs_retry boolean)
-          JOIN stages AS s ON s.uuid = c.stage AND s.uuid = ANY (ended_stages) AND s.pipeline_id + 0 = ANY (locked)
-          JOIN pipelines AS p ON p.id = s.pipeline_id
-    ), ended AS (
-        UPDATE stages AS s
-           SET status = d.status, lease_token = NULL,
-               result = CASE WHEN d.status = 'completed' THEN d.result END,
-               error = CASE WHEN d.status <> 'completed' THEN d.error END,
-               progress = CASE WHEN d.status = 'completed' THEN 1 ELSE s.progress END,
-               failures = s.failures + (d.costs_retry AND d.outcome IN ('failed', 'timed_out'))::integer,
-               losses = CASE WHEN d.outcome = 'lost' THEN s.losses + 1 WHEN d.costs_retry THEN 0 ELSE s.losses END,
-               retry_at = CASE WHEN d.status = 'retrying' THEN moment + d.retry_delay_s * interval '1 second' END,
-               give_up_at = CASE WHEN d.status = 'retrying' THEN s.expires_at END,
-               finished_at = CASE WHEN d.status <> 'retrying' THEN moment END,
-               propagated = d.status <> 'retrying' AND s.dependents = 0
-          FROM decided AS d
-         WHERE s.uuid = d.stage AND s.uuid = ANY (ended_stages) AND s.status || '' = 'running' AND s.attempt = d.attempt
-           AND s.lease_token = d.lease_token
-        RETURNING s.pipeline_id, s.position, s.name, s.uuid, s.attempt, s.status, s.error, s.retry_at,
-                  d.outcome, d.error AS why, s.allow_failure
-    ), recorded AS (
-        UPDATE attempts AS a SET outcome = e.outcome, error = e.why, finished_at = moment FROM ended AS e
-         WHERE a.pipeline_id = e.pipeline_id AND a.position = e.position AND a.attempt = e.attempt
-    )
-    SELECT array_agg(ROW (pipeline_id, 'stage.' || status, name, CASE status
-               WHEN 'completed' THEN json_build_object('task_id', uuid, 'attempt', attempt)
-               WHEN 'retrying' THEN json_build_object('task_id', uuid, 'attempt', attempt, 'outcome', outcome,
-                                                      'error', error, 'retry_at', retry_at)
-               ELSE ended_news(json_build_object('task_id', uuid, 'attempt', attempt, 'outcome', outcome,
-                                                 'error', error), allow_failure)
-               END)::new_event)
-      INTO news FROM ended;
+    IF NOT EXISTS (SELECT FROM workers WHERE id = worker AND state = 'live' AND lease_expires_at > moment) THEN
+        RETURN json_build_object('worker_lost', true);
+    END IF;
+    news := start_stages(worker, wanted, dispatch_tokens, lease_tokens, locked, moment);
     PERFORM append_events(news, moment);
-    RETURN (
-        SELECT json_build_object(
-                   'locked', left_out(ended_stages, locked),
-                   'stale', coalesce(json_agg(c.stage) FILTER (
-                       WHERE s.uuid IS NULL
-                          OR (s.pipeline_id = ANY (locked) AND a.outcome IS DISTINCT FROM c.outcome)), '[]'),
-                   'hints', hints(ARRAY(SELECT DISTINCT n.pipeline_id FROM unnest(news) AS n), true))
-          FROM jsonb_to_recordset(completions) AS c (stage uuid, attempt integer, lease_token uuid, outcome text)
-          LEFT JOIN stages AS s ON s.uuid = c.stage AND s.uuid = ANY (ended_stages)
-          LEFT JOIN attempts AS a ON a.pipeline_id = s.pipeline_id AND a.position = s.position
-                                 AND a.attempt = c.attempt AND a.lease_token = c.lease_token);
+    RETURN json_build_object('claims', granted(wanted, lease_tokens, locked), 'locked', left_out(wanted, locked),
+                             'hints', hints(ARRAY(SELECT DISTINCT n.pipeline_id FROM unnest(news) AS n), false));
 END $$;
 
 -- ------------------------------------------------------------------------------------------------ verbs: release, settle
@@ -629,20 +596,60 @@ BEGIN
     RETURN news;
 END $$;
 
+CREATE FUNCTION tell_dependents(ended ended_stage[], moment timestamptz, OUT queued queued_stage[], OUT skips new_event[])
+LANGUAGE plpgsql AS $$
+-- Releases or skips what waited for nothing but these stages, which have just ended.
+--
+-- A stage that did not go well (it was not completed, nor allowed to fail) skips the dependents that wait for
+-- all_completed at once. The other rules count every end, and decide when all dependencies have ended.
+BEGIN
+    WITH told AS (
+        SELECT d.pipeline_id, d.stage, count(*) AS ended, count(*) FILTER (WHERE e.went_well) AS well
+          FROM unnest(ended) AS e
+          JOIN dependencies AS d ON d.pipeline_id = e.pipeline_id AND d.depends_on = e.position
+         GROUP BY d.pipeline_id, d.stage
+    ), decided AS (
+        SELECT t.pipeline_id, t.stage, s.unmet - m.met AS unmet,
+               CASE WHEN s.trigger_rule = 'all_completed' AND t.well < t.ended THEN 'skipped'
+                    WHEN s.unmet > m.met THEN 'pending'
+                    WHEN s.trigger_rule = 'any_failed' AND NOT has_failed_dependency(t.pipeline_id, t.stage)
+                    THEN 'skipped' ELSE 'queued' END AS status
+          FROM told AS t
+          JOIN stages AS s ON s.pipeline_id = t.pipeline_id AND s.position = t.stage AND s.status || '' = 'pending'
+          CROSS JOIN LATERAL (
+              SELECT CASE s.trigger_rule WHEN 'all_completed' THEN t.well ELSE t.ended END AS met) AS m
+    ), moved AS (
+        UPDATE stages AS s
+           SET unmet = d.unmet, status = d.status,
+               queued_at = CASE WHEN d.status = 'queued' THEN moment END,
+               dispatch_token = s.dispatch_token + (d.status = 'queued')::integer,
+               expires_at = CASE WHEN d.status = 'queued' THEN moment + s.total_timeout_s * interval '1 second' END,
+               give_up_at = CASE WHEN d.status = 'queued' THEN give_up_at(
+                   moment, s.queue_timeout_s, moment + s.total_timeout_s * interval '1 second') END,
+               finished_at = CASE WHEN d.status = 'skipped' THEN moment END,
+               propagated = d.status = 'skipped' AND s.dependents = 0,
+               error = CASE WHEN d.status = 'skipped' THEN why_skipped(s.pipeline_id, s.position, s.trigger_rule) END
+          FROM decided AS d
+         WHERE s.pipeline_id = d.pipeline_id AND s.position = d.stage AND s.status || '' = 'pending'
+        RETURNING s.status, s.pipeline_id, s.position, s.name, s.uuid, s.error,
+            ROW (s.pipeline_id, s.name, s.uuid, s.dispatch_token, s.task, s.queue, s.slot)::queued_stage AS stage
+    )
+    SELECT array_agg(stage ORDER BY pipeline_id, position) FILTER (WHERE status = 'queued'),
+           array_agg(ROW (pipeline_id, 'stage.skipped', name,
+                          json_build_object('task_id', uuid, 'error', error))::new_event
+                     ORDER BY pipeline_id, position) FILTER (WHERE status = 'skipped')
+      INTO queued, skips FROM moved;
+END $$;
+
 CREATE FUNCTION release_pipelines(ids bigint[], batch integer, wait boolean) RETURNS json LANGUAGE plpgsql AS $$
 -- The second act, for any set of pipelines and at any time: fails what has waited too long; tells the dependents of
 -- stages that have ended, releasing or skipping those that now wait for nothing; queues the retries that are due;
 -- settles. A pass ends after about `batch` ended stages, so that it never holds its locks for long, and names its
 -- pipelines in `more` if there may be some left.
---
--- A stage that did not go well (it was not completed, nor allowed to fail) skips the dependents that wait for
--- all_completed at once. The other rules count every end, and decide when all dependencies have ended.
 DECLARE
     locked bigint[] := lock_pipelines(ids, wait);
     moment timestamptz := clock_timestamp();
-    ended_pipelines bigint[];
-    ended_positions integer[];
-    went_well boolean[];
+    ended ended_stage[];
     newly queued_stage[];
     queued queued_stage[];
     news new_event[] := expire_stages(locked, moment);
@@ -651,55 +658,18 @@ DECLARE
     handled integer := 0;
 BEGIN
     WHILE handled < batch LOOP
-        WITH ended AS (
+        WITH untold AS (
             UPDATE stages AS s SET propagated = true
               FROM (SELECT e.pipeline_id, e.position FROM stages AS e
                      WHERE e.pipeline_id = ANY (locked) AND e.finished_at IS NOT NULL AND NOT e.propagated
                      LIMIT batch) AS t
              WHERE s.pipeline_id = t.pipeline_id AND s.position = t.position
-            RETURNING s.pipeline_id, s.position, is_well(s.status, s.allow_failure) AS well
+            RETURNING ROW (s.pipeline_id, s.position, is_well(s.status, s.allow_failure))::ended_stage AS stage
         )
-        SELECT array_agg(pipeline_id), array_agg(position), array_agg(well)
-          INTO ended_pipelines, ended_positions, went_well FROM ended;
-        EXIT WHEN ended_positions IS NULL;
-        handled := handled + cardinality(ended_positions);
-
-        WITH told AS (
-            SELECT d.pipeline_id, d.stage, count(*) AS ended, count(*) FILTER (WHERE e.well) AS well
-              FROM unnest(ended_pipelines, ended_positions, went_well) AS e (pipeline_id, position, well)
-              JOIN dependencies AS d ON d.pipeline_id = e.pipeline_id AND d.depends_on = e.position
-             GROUP BY d.pipeline_id, d.stage
-        ), decided AS (
-            SELECT t.pipeline_id, t.stage, s.unmet - m.met AS unmet,
-                   CASE WHEN s.trigger_rule = 'all_completed' AND t.well < t.ended THEN 'skipped'
-                        WHEN s.unmet > m.met THEN 'pending'
-                        WHEN s.trigger_rule = 'any_failed' AND NOT has_failed_dependency(t.pipeline_id, t.stage)
-                        THEN 'skipped' ELSE 'queued' END AS status
-              FROM told AS t
-              JOIN stages AS s ON s.pipeline_id = t.pipeline_id AND s.position = t.stage AND s.status || '' = 'pending'
-              CROSS JOIN LATERAL (
-                  SELECT CASE s.trigger_rule WHEN 'all_completed' THEN t.well ELSE t.ended END AS met) AS m
-        ), moved AS (
-            UPDATE stages AS s
-               SET unmet = d.unmet, status = d.status,
-                   queued_at = CASE WHEN d.status = 'queued' THEN moment END,
-                   dispatch_token = s.dispatch_token + (d.status = 'queued')::integer,
-                   expires_at = CASE WHEN d.status = 'queued' THEN moment + s.total_timeout_s * interval '1 second' END,
-                   give_up_at = CASE WHEN d.status = 'queued' THEN give_up_at(
-                       moment, s.queue_timeout_s, moment + s.total_timeout_s * interval '1 second') END,
-                   finished_at = CASE WHEN d.status = 'skipped' THEN moment END,
-                   propagated = d.status = 'skipped' AND s.dependents = 0,
-                   error = CASE WHEN d.status = 'skipped' THEN why_skipped(s.pipeline_id, s.position, s.trigger_rule) END
-              FROM decided AS d
-             WHERE s.pipeline_id = d.pipeline_id AND s.position = d.stage AND s.status || '' = 'pending'
-            RETURNING s.status, s.pipeline_id, s.position, s.name, s.uuid, s.error,
-                ROW (s.pipeline_id, s.name, s.uuid, s.dispatch_token, s.task, s.queue, s.slot)::queued_stage AS stage
-        )
-        SELECT array_agg(stage ORDER BY pipeline_id, position) FILTER (WHERE status = 'queued'),
-               array_agg(ROW (pipeline_id, 'stage.skipped', name,
-                              json_build_object('task_id', uuid, 'error', error))::new_event
-                         ORDER BY pipeline_id, position) FILTER (WHERE status = 'skipped')
-          INTO newly, skips FROM moved;
+        SELECT array_agg(stage) INTO ended FROM untold;
+        EXIT WHEN ended IS NULL;
+        handled := handled + cardinality(ended);
+        SELECT d.queued, d.skips INTO newly, skips FROM tell_dependents(ended, moment) AS d;
         queued := queued || newly;
         news := news || queued_news(newly) || skips;
         EXIT WHEN skips IS NULL; -- nothing new has ended
@@ -815,7 +785,7 @@ CREATE FUNCTION stages_to_retry(pipeline bigint, only_stage integer) RETURNS int
 -- The positions that begin again in a retry: all that failed or were cancelled, or the one that is asked for; and whatever
 -- waits for one of them, because it was skipped, or because what it did on account of the failure is to be done anew.
     WITH RECURSIVE chosen (position) AS (
-        SELECT s.position FROM stages AS s
+        SELECT s.position::integer FROM stages AS s
          WHERE s.pipeline_id = stages_to_retry.pipeline AND s.status IN ('failed', 'cancelled')
            AND s.position = coalesce(only_stage, s.position)
         UNION
@@ -1038,8 +1008,8 @@ BEGIN
         'create_pipeline(jsonb, integer[], integer[])', 'start_pipeline(uuid)', 'cancel_pipeline(uuid)',
         'pause_pipeline(uuid, boolean)', 'retry_pipeline(uuid, uuid)', 'stages_to_retry(bigint, integer)',
         'cancel_stage(uuid)', 'purge_pipelines(bigint[], text, boolean)', 'expire_stages(bigint[], timestamptz)',
-        'claim_stages(uuid, uuid[], integer[], uuid[], boolean)', 'complete_stages(jsonb, boolean)',
-        'release_pipelines(bigint[], integer, boolean)', 'beat_worker(uuid, double precision, jsonb)',
+        'claim_stages(uuid, uuid[], integer[], uuid[], boolean)', 'release_pipelines(bigint[], integer, boolean)',
+        'beat_worker(uuid, double precision, jsonb)',
         'releasable_pipelines(integer)', 'due_pipelines(integer)']
     LOOP
         FOREACH setting IN ARRAY ARRAY['enable_seqscan TO off', 'plan_cache_mode TO force_generic_plan']

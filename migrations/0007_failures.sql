@@ -91,19 +91,19 @@ BEGIN
     RETURN replaced_count;
 END $$;
 
-CREATE OR REPLACE FUNCTION complete_stages(completions jsonb, wait boolean) RETURNS json LANGUAGE plpgsql AS $$
--- The first of the two acts: an attempt's outcome with its event, and why it failed if it did; nothing else. Only the
--- attempt that holds the stage may do it; the others are named in `stale`, unless this very attempt has said it before.
--- Releasing the dependents is the second act, in release_pipelines.
-DECLARE
-    ended_stages uuid[] := ARRAY(SELECT (c ->> 'stage')::uuid FROM jsonb_array_elements(completions) AS c);
-    locked bigint[];
-    moment timestamptz;
-    news new_event[];
+CREATE FUNCTION stages_of(completions jsonb) RETURNS uuid[] LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
-    locked := lock_pipelines(ARRAY(
-        SELECT DISTINCT s.pipeline_id FROM stages AS s WHERE s.uuid = ANY (ended_stages)), wait);
-    moment := clock_timestamp();
+    RETURN ARRAY(SELECT (c ->> 'stage')::uuid FROM jsonb_array_elements(completions) AS c);
+END $$;
+
+CREATE FUNCTION end_attempts(
+    completions jsonb, locked bigint[], moment timestamptz, followed_up boolean, OUT news new_event[], OUT ended ended_stage[]
+) LANGUAGE plpgsql AS $$
+-- Writes down how attempts ended, and why they failed if they did, in pipelines that the caller has locked. Only the
+-- attempt that holds its stage may do it. `followed_up`: the caller tells the dependents in the same transaction.
+DECLARE
+    ended_stages uuid[] := stages_of(completions);
+BEGIN
     WITH decided AS MATERIALIZED (
         SELECT c.*, CASE WHEN c.outcome = 'completed' THEN 'completed'
                          WHEN p.status = 'cancelling' OR s.cancel_asked THEN 'cancelled'
@@ -115,7 +115,7 @@ BEGIN
                    retry_delay_s double precision, costs_retry boolean, diagnosis jsonb)
           JOIN stages AS s ON s.uuid = c.stage AND s.uuid = ANY (ended_stages) AND s.pipeline_id + 0 = ANY (locked)
           JOIN pipelines AS p ON p.id = s.pipeline_id
-    ), ended AS (
+    ), done AS (
         UPDATE stages AS s
            SET status = d.status, lease_token = NULL,
                result = CASE WHEN d.status = 'completed' THEN d.result END,
@@ -127,18 +127,18 @@ BEGIN
                retry_at = CASE WHEN d.status = 'retrying' THEN moment + d.retry_delay_s * interval '1 second' END,
                give_up_at = CASE WHEN d.status = 'retrying' THEN s.expires_at END,
                finished_at = CASE WHEN d.status <> 'retrying' THEN moment END,
-               propagated = d.status <> 'retrying' AND s.dependents = 0
+               propagated = d.status <> 'retrying' AND (s.dependents = 0 OR followed_up)
           FROM decided AS d
          WHERE s.uuid = d.stage AND s.uuid = ANY (ended_stages) AND s.status || '' = 'running' AND s.attempt = d.attempt
            AND s.lease_token = d.lease_token
         RETURNING s.pipeline_id, s.position, s.name, s.uuid, s.task, s.attempt, s.status, s.error, s.diagnosis,
                   s.retry_at, d.outcome, d.error AS why, s.allow_failure
     ), recorded AS (
-        UPDATE attempts AS a SET outcome = e.outcome, error = e.why, finished_at = moment FROM ended AS e
+        UPDATE attempts AS a SET outcome = e.outcome, error = e.why, finished_at = moment FROM done AS e
          WHERE a.pipeline_id = e.pipeline_id AND a.position = e.position AND a.attempt = e.attempt
     ), diagnosed AS (
         INSERT INTO failures (pipeline_id, position, attempt, stage, task, failed_at, diagnosis)
-        SELECT pipeline_id, position, attempt, uuid, task, moment, diagnosis FROM ended
+        SELECT pipeline_id, position, attempt, uuid, task, moment, diagnosis FROM done
          WHERE outcome IN ('failed', 'timed_out', 'lost')
     )
     SELECT array_agg(ROW (pipeline_id, 'stage.' || status, name, CASE status
@@ -148,21 +148,44 @@ BEGIN
                                                       'retry_at', retry_at)
                ELSE ended_news(json_build_object('task_id', uuid, 'attempt', attempt, 'outcome', outcome,
                                                  'error', error, 'diagnosis', diagnosis), allow_failure)
-               END)::new_event)
-      INTO news FROM ended;
-    PERFORM append_events(news, moment);
-    RETURN (
-        SELECT json_build_object(
-                   'locked', left_out(ended_stages, locked),
-                   'dependents', coalesce(sum(s.dependents), 0),
-                   'stale', coalesce(json_agg(c.stage) FILTER (
+               END)::new_event),
+           array_agg(ROW (pipeline_id, position, is_well(status, allow_failure))::ended_stage) FILTER (WHERE status <> 'retrying')
+      INTO news, ended FROM done;
+END $$;
+
+CREATE FUNCTION completed(completions jsonb, locked bigint[], news new_event[], releasable boolean) RETURNS json
+LANGUAGE plpgsql AS $$
+-- The answer to a batch of completions: `stale` ones came from an attempt that does not hold its stage, unless this very
+-- attempt has said it before.
+DECLARE
+    ended_stages uuid[] := stages_of(completions);
+    are_all boolean := coalesce(cardinality(news), 0) = cardinality(ended_stages);
+BEGIN
+    RETURN json_build_object(
+        'hints', hints(ARRAY(SELECT DISTINCT n.pipeline_id FROM unnest(news) AS n), releasable),
+        'locked', CASE WHEN are_all THEN '[]' ELSE left_out(ended_stages, locked) END,
+        'stale', CASE WHEN are_all THEN '[]' ELSE (
+            SELECT coalesce(json_agg(c.stage) FILTER (
                        WHERE s.uuid IS NULL
-                          OR (s.pipeline_id = ANY (locked) AND a.outcome IS DISTINCT FROM c.outcome)), '[]'),
-                   'hints', hints(ARRAY(SELECT DISTINCT n.pipeline_id FROM unnest(news) AS n), true))
-          FROM jsonb_to_recordset(completions) AS c (stage uuid, attempt integer, lease_token uuid, outcome text)
-          LEFT JOIN stages AS s ON s.uuid = c.stage AND s.uuid = ANY (ended_stages)
-          LEFT JOIN attempts AS a ON a.pipeline_id = s.pipeline_id AND a.position = s.position
-                                 AND a.attempt = c.attempt AND a.lease_token = c.lease_token);
+                          OR (s.pipeline_id = ANY (locked) AND a.outcome IS DISTINCT FROM c.outcome)), '[]')
+              FROM jsonb_to_recordset(completions) AS c (stage uuid, attempt integer, lease_token uuid, outcome text)
+              LEFT JOIN stages AS s ON s.uuid = c.stage AND s.uuid = ANY (ended_stages)
+              LEFT JOIN attempts AS a ON a.pipeline_id = s.pipeline_id AND a.position = s.position
+                                     AND a.attempt = c.attempt AND a.lease_token = c.lease_token) END);
+END $$;
+
+CREATE FUNCTION complete_stages(completions jsonb, wait boolean) RETURNS json LANGUAGE plpgsql AS $$
+-- The first of the two acts: an attempt's outcome with its event; nothing else. Releasing the dependents is the second act,
+-- in release_pipelines.
+DECLARE
+    locked bigint[] := lock_pipelines(ARRAY(
+        SELECT DISTINCT s.pipeline_id FROM stages AS s WHERE s.uuid = ANY (stages_of(completions))), wait);
+    moment timestamptz := clock_timestamp();
+    news new_event[];
+BEGIN
+    SELECT e.news INTO news FROM end_attempts(completions, locked, moment, false) AS e;
+    PERFORM append_events(news, moment);
+    RETURN completed(completions, locked, news, true);
 END $$;
 
 CREATE OR REPLACE FUNCTION expire_stages(locked bigint[], moment timestamptz) RETURNS new_event[] LANGUAGE plpgsql AS $$

@@ -1,28 +1,58 @@
--- A worker that releases what its own outcome makes possible may begin with it in the same transaction.
+-- A worker that ends a little may follow it up in the same transaction, and begin with what that makes possible.
 
-CREATE FUNCTION release_to_worker(
-    ids bigint[], batch integer, worker uuid, queues text[], tasks text[], free_inline integer, free_process integer
+CREATE FUNCTION complete_to_worker(
+    completions jsonb, worker uuid, queues text[], tasks text[], free_inline integer, free_process integer,
+    pipelines_max integer, dependents_max integer
 ) RETURNS json LANGUAGE plpgsql AS $$
--- release_pipelines, leaving out what stays locked, and then claim_stages for the first of what it queued that this worker
--- serves, as many of each kind as it has slots free. What is queued and not claimed is left to be dispatched.
+-- complete_stages, without waiting for long; and where so few pipelines and dependents are concerned that their locks are
+-- held for hardly longer, the second act with it: what waited for these stages is released, and of that as much claimed as
+-- the worker serves and has slots free for, of each kind. What is queued and not claimed is left to be dispatched; what
+-- is to be done besides is left to release_pipelines.
 DECLARE
-    released json := release_pipelines(ids, batch, false);
+    pipelines bigint[];
+    dependents bigint;
+    is_little boolean;
+    locked bigint[];
+    moment timestamptz;
+    news new_event[];
+    ended ended_stage[];
+    queued queued_stage[];
+    skips new_event[];
     wanted uuid[];
     dispatch_tokens integer[];
     lease_tokens uuid[];
+    started new_event[];
 BEGIN
-    SELECT array_agg(stage), array_agg(dispatch_token), array_agg(gen_random_uuid())
-      INTO wanted, dispatch_tokens, lease_tokens
-      FROM (SELECT q.stage, q.dispatch_token, q.slot, row_number() OVER (PARTITION BY q.slot ORDER BY q.place) AS n
-              FROM ROWS FROM (json_to_recordset(released -> 'queued') AS (
-                       stage uuid, dispatch_token integer, task text, queue text, slot text)) WITH ORDINALITY
-                   AS q (stage, dispatch_token, task, queue, slot, place)
-             WHERE q.queue = ANY (queues) AND q.task = ANY (tasks)) AS served
-     WHERE n <= CASE slot WHEN 'inline' THEN free_inline ELSE free_process END;
-    RETURN json_build_object('released', released, 'claimed', CASE WHEN wanted IS NULL THEN '{}'
-        ELSE claim_stages(worker, wanted, dispatch_tokens, lease_tokens, false) END);
+    SELECT array_agg(DISTINCT s.pipeline_id), sum(s.dependents) INTO pipelines, dependents
+      FROM stages AS s WHERE s.uuid = ANY (stages_of(completions));
+    is_little := cardinality(pipelines) <= pipelines_max AND dependents <= dependents_max;
+    locked := lock_pipelines(pipelines, false);
+    moment := clock_timestamp();
+    SELECT e.news, e.ended INTO news, ended FROM end_attempts(completions, locked, moment, is_little) AS e;
+    IF is_little AND ended IS NOT NULL THEN
+        SELECT d.queued, d.skips INTO queued, skips FROM tell_dependents(ended, moment) AS d;
+    END IF;
+    IF queued IS NOT NULL THEN
+        SELECT array_agg(stage), array_agg(dispatch_token), array_agg(gen_random_uuid())
+          INTO wanted, dispatch_tokens, lease_tokens
+          FROM (SELECT q.stage, q.dispatch_token, q.slot, row_number() OVER (PARTITION BY q.slot ORDER BY q.place) AS n
+                  FROM unnest(queued) WITH ORDINALITY
+                       AS q (pipeline_id, name, stage, dispatch_token, task, queue, slot, place)
+                 WHERE q.queue = ANY (queues) AND q.task = ANY (tasks)) AS served
+         WHERE n <= CASE slot WHEN 'inline' THEN free_inline ELSE free_process END;
+        IF EXISTS (SELECT FROM workers WHERE id = worker AND state = 'live' AND lease_expires_at > moment) THEN
+            started := start_stages(worker, wanted, dispatch_tokens, lease_tokens, locked, moment);
+        END IF;
+    END IF;
+    PERFORM append_events(news || queued_news(queued) || skips || started, moment);
+    IF is_little AND (queued IS NULL OR cardinality(locked) > 1) THEN
+        PERFORM settle_pipelines(locked, moment);
+    END IF;
+    RETURN (completed(completions, locked, news, NOT is_little OR skips IS NOT NULL)::jsonb || jsonb_build_object(
+        'queued', CASE WHEN cardinality(started) = cardinality(queued) THEN '[]' ELSE to_dispatch(queued, moment) END,
+        'claims', CASE WHEN started IS NULL THEN '[]' ELSE granted(wanted, lease_tokens, locked) END))::json;
 END $$;
 
 -- Pinned like the hot functions of the first migration, for the same reason.
-ALTER FUNCTION release_to_worker SET enable_seqscan TO off;
-ALTER FUNCTION release_to_worker SET plan_cache_mode TO force_generic_plan;
+ALTER FUNCTION complete_to_worker SET enable_seqscan TO off;
+ALTER FUNCTION complete_to_worker SET plan_cache_mode TO force_generic_plan;

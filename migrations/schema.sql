@@ -3,6 +3,79 @@
 --
 
 --
+-- Name: attempt_number; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.attempt_number AS integer
+	CONSTRAINT attempt_number_check CHECK ((VALUE > 0));
+
+--
+-- Name: attempt_outcome; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.attempt_outcome AS text
+	CONSTRAINT attempt_outcome_check CHECK ((VALUE = ANY (ARRAY['completed'::text, 'failed'::text, 'timed_out'::text, 'cancelled'::text, 'lost'::text])));
+
+--
+-- Name: delay_s; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.delay_s AS double precision
+	CONSTRAINT delay_s_check CHECK (((VALUE >= (0)::double precision) AND (VALUE <= (86400)::double precision)));
+
+--
+-- Name: ended_stage; Type: TYPE; Schema: public; Owner: -
+--
+
+CREATE TYPE public.ended_stage AS (
+	pipeline_id bigint,
+	"position" integer,
+	went_well boolean
+);
+
+--
+-- Name: event_number; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.event_number AS integer
+	CONSTRAINT event_number_check CHECK ((VALUE > 0));
+
+--
+-- Name: event_type; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.event_type AS text
+	CONSTRAINT event_type_check CHECK ((VALUE = ANY (ARRAY['pipeline.created'::text, 'pipeline.started'::text, 'pipeline.paused'::text, 'pipeline.resumed'::text, 'pipeline.cancelling'::text, 'pipeline.completed'::text, 'pipeline.failed'::text, 'pipeline.cancelled'::text, 'stage.queued'::text, 'stage.started'::text, 'stage.retrying'::text, 'stage.completed'::text, 'stage.failed'::text, 'stage.skipped'::text, 'stage.cancelled'::text])));
+
+--
+-- Name: fraction; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.fraction AS double precision
+	CONSTRAINT fraction_check CHECK (((VALUE >= (0)::double precision) AND (VALUE <= (1)::double precision)));
+
+--
+-- Name: jsonb_object; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.jsonb_object AS jsonb
+	CONSTRAINT jsonb_object_check CHECK ((jsonb_typeof(VALUE) = 'object'::text));
+
+--
+-- Name: limit_s; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.limit_s AS double precision
+	CONSTRAINT limit_s_check CHECK (((VALUE >= (1)::double precision) AND (VALUE <= (2592000)::double precision)));
+
+--
+-- Name: natural_number; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.natural_number AS integer
+	CONSTRAINT natural_number_check CHECK ((VALUE >= 0));
+
+--
 -- Name: new_event; Type: TYPE; Schema: public; Owner: -
 --
 
@@ -12,6 +85,41 @@ CREATE TYPE public.new_event AS (
 	subject text,
 	data json
 );
+
+--
+-- Name: pipeline_name; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.pipeline_name AS text
+	CONSTRAINT pipeline_name_check CHECK (((length(VALUE) >= 1) AND (length(VALUE) <= 128)));
+
+--
+-- Name: pipeline_priority; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.pipeline_priority AS smallint
+	CONSTRAINT pipeline_priority_check CHECK (((VALUE >= 1) AND (VALUE <= 10)));
+
+--
+-- Name: pipeline_size; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.pipeline_size AS integer
+	CONSTRAINT pipeline_size_check CHECK (((VALUE >= 1) AND (VALUE <= 10000)));
+
+--
+-- Name: pipeline_status; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.pipeline_status AS text
+	CONSTRAINT pipeline_status_check CHECK ((VALUE = ANY (ARRAY['pending'::text, 'running'::text, 'paused'::text, 'cancelling'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])));
+
+--
+-- Name: queue_name; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.queue_name AS text
+	CONSTRAINT queue_name_check CHECK ((VALUE = ANY (ARRAY['training'::text, 'evaluation'::text, 'default'::text, 'preprocessing'::text, 'maintenance'::text])));
 
 --
 -- Name: queued_stage; Type: TYPE; Schema: public; Owner: -
@@ -26,6 +134,48 @@ CREATE TYPE public.queued_stage AS (
 	queue text,
 	slot text
 );
+
+--
+-- Name: retry_count; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.retry_count AS smallint
+	CONSTRAINT retry_count_check CHECK (((VALUE >= 0) AND (VALUE <= 20)));
+
+--
+-- Name: retry_factor; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.retry_factor AS double precision
+	CONSTRAINT retry_factor_check CHECK (((VALUE >= (1)::double precision) AND (VALUE <= (100)::double precision)));
+
+--
+-- Name: slot_kind; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.slot_kind AS text
+	CONSTRAINT slot_kind_check CHECK ((VALUE = ANY (ARRAY['process'::text, 'inline'::text])));
+
+--
+-- Name: stage_name; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.stage_name AS text
+	CONSTRAINT stage_name_check CHECK ((VALUE ~ '^[a-z0-9]([-_a-z0-9]{0,61}[a-z0-9])?$'::text));
+
+--
+-- Name: stage_status; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.stage_status AS text
+	CONSTRAINT stage_status_check CHECK ((VALUE = ANY (ARRAY['pending'::text, 'queued'::text, 'running'::text, 'retrying'::text, 'completed'::text, 'failed'::text, 'skipped'::text, 'cancelled'::text])));
+
+--
+-- Name: trigger_rule; Type: DOMAIN; Schema: public; Owner: -
+--
+
+CREATE DOMAIN public.trigger_rule AS text
+	CONSTRAINT trigger_rule_check CHECK ((VALUE = ANY (ARRAY['all_completed'::text, 'all_done'::text, 'any_failed'::text])));
 
 --
 -- Name: append_events(public.new_event[], timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
@@ -196,54 +346,21 @@ CREATE FUNCTION public.claim_stages(worker uuid, wanted uuid[], dispatch_tokens 
     SET enable_seqscan TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
--- queued → running, one attempt each, for the stages that are still queued under that dispatch token, in pipelines that
--- are still running and queues that are not paused, by a worker whose lease still holds. Repeated with the same lease
--- token it gives the same answer.
+-- Claims stages for a worker whose lease still holds (start_stages). Repeated with the same lease tokens it gives the same
+-- answer.
 DECLARE
-    locked bigint[];
-    open_pipelines bigint[];
-    paused text[] := paused_queues();
-    moment timestamptz;
+    locked bigint[] := lock_pipelines(ARRAY(
+        SELECT DISTINCT s.pipeline_id FROM stages AS s WHERE s.uuid = ANY (wanted)), wait);
+    moment timestamptz := clock_timestamp();
     news new_event[];
 BEGIN
-    locked := lock_pipelines(ARRAY(
-        SELECT DISTINCT s.pipeline_id FROM stages AS s WHERE s.uuid = ANY (wanted)), wait);
-    moment := clock_timestamp();
     IF NOT EXISTS (SELECT FROM workers WHERE id = worker AND state = 'live' AND lease_expires_at > moment) THEN
         RETURN json_build_object('worker_lost', true);
     END IF;
-    open_pipelines := ARRAY(SELECT id FROM pipelines WHERE id = ANY (locked) AND status = 'running');
-    WITH started AS (
-        UPDATE stages AS s
-           SET status = 'running', attempt = s.attempt + 1, worker_id = worker, started_at = moment, progress = NULL,
-               give_up_at = NULL,
-               lease_token = lease_tokens[array_position(wanted, s.uuid)]
-         WHERE s.uuid = ANY (wanted) AND s.pipeline_id + 0 = ANY (open_pipelines) AND s.status || '' = 'queued'
-           AND s.dispatch_token = dispatch_tokens[array_position(wanted, s.uuid)] AND s.queue || '' <> ALL (paused)
-        RETURNING s.pipeline_id, s.position, s.name, s.uuid, s.attempt, s.lease_token
-    ), recorded AS (
-        INSERT INTO attempts (pipeline_id, position, attempt, lease_token, worker_id, started_at)
-        SELECT pipeline_id, position, attempt, lease_token, worker, moment FROM started
-    )
-    SELECT array_agg(ROW (pipeline_id, 'stage.started', name,
-                          json_build_object('task_id', uuid, 'attempt', attempt, 'worker', worker))::new_event)
-      INTO news FROM started;
+    news := start_stages(worker, wanted, dispatch_tokens, lease_tokens, locked, moment);
     PERFORM append_events(news, moment);
-    RETURN (
-        SELECT json_build_object(
-                   'claims', coalesce(json_agg(json_build_object(
-                       'stage', s.uuid, 'attempt', s.attempt, 'lease_token', s.lease_token, 'pipeline', p.uuid,
-                       'pipeline_name', p.name, 'name', s.name, 'task', s.task, 'params', s.params,
-                       'references', s."references", 'max_retries', s.max_retries, 'failures', s.failures,
-                       'retry_delay_s', s.retry_delay_s, 'retry_backoff', s.retry_backoff,
-                       'retry_delay_max_s', s.retry_delay_max_s, 'timeout_s', s.timeout_s,
-                       'started_at', extract(epoch FROM s.started_at), 'expires_at', extract(epoch FROM s.expires_at),
-                       'resume_from', CASE WHEN s.attempt > 1 THEN resume_point(s.pipeline_id, s.position) END))
-                       FILTER (WHERE s.status = 'running' AND s.pipeline_id = ANY (locked)
-                                 AND s.lease_token = lease_tokens[array_position(wanted, s.uuid)]), '[]'),
-                   'locked', left_out(wanted, locked),
-                   'hints', hints(ARRAY(SELECT DISTINCT n.pipeline_id FROM unnest(news) AS n), false))
-          FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id WHERE s.uuid = ANY (wanted));
+    RETURN json_build_object('claims', granted(wanted, lease_tokens, locked), 'locked', left_out(wanted, locked),
+                             'hints', hints(ARRAY(SELECT DISTINCT n.pipeline_id FROM unnest(news) AS n), false));
 END $$;
 
 --
@@ -255,77 +372,101 @@ CREATE FUNCTION public.complete_stages(completions jsonb, wait boolean) RETURNS 
     SET enable_seqscan TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
--- The first of the two acts: an attempt's outcome with its event, and why it failed if it did; nothing else. Only the
--- attempt that holds the stage may do it; the others are named in `stale`, unless this very attempt has said it before.
--- Releasing the dependents is the second act, in release_pipelines.
+-- The first of the two acts: an attempt's outcome with its event; nothing else. Releasing the dependents is the second act,
+-- in release_pipelines.
 DECLARE
-    ended_stages uuid[] := ARRAY(SELECT (c ->> 'stage')::uuid FROM jsonb_array_elements(completions) AS c);
+    locked bigint[] := lock_pipelines(ARRAY(
+        SELECT DISTINCT s.pipeline_id FROM stages AS s WHERE s.uuid = ANY (stages_of(completions))), wait);
+    moment timestamptz := clock_timestamp();
+    news new_event[];
+BEGIN
+    SELECT e.news INTO news FROM end_attempts(completions, locked, moment, false) AS e;
+    PERFORM append_events(news, moment);
+    RETURN completed(completions, locked, news, true);
+END $$;
+
+--
+-- Name: complete_to_worker(jsonb, uuid, text[], text[], integer, integer, integer, integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.complete_to_worker(completions jsonb, worker uuid, queues text[], tasks text[], free_inline integer, free_process integer, pipelines_max integer, dependents_max integer) RETURNS json
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+-- complete_stages, without waiting for long; and where so few pipelines and dependents are concerned that their locks are
+-- held for hardly longer, the second act with it: what waited for these stages is released, and of that as much claimed as
+-- the worker serves and has slots free for, of each kind. What is queued and not claimed is left to be dispatched; what
+-- is to be done besides is left to release_pipelines.
+DECLARE
+    pipelines bigint[];
+    dependents bigint;
+    is_little boolean;
     locked bigint[];
     moment timestamptz;
     news new_event[];
+    ended ended_stage[];
+    queued queued_stage[];
+    skips new_event[];
+    wanted uuid[];
+    dispatch_tokens integer[];
+    lease_tokens uuid[];
+    started new_event[];
 BEGIN
-    locked := lock_pipelines(ARRAY(
-        SELECT DISTINCT s.pipeline_id FROM stages AS s WHERE s.uuid = ANY (ended_stages)), wait);
+    SELECT array_agg(DISTINCT s.pipeline_id), sum(s.dependents) INTO pipelines, dependents
+      FROM stages AS s WHERE s.uuid = ANY (stages_of(completions));
+    is_little := cardinality(pipelines) <= pipelines_max AND dependents <= dependents_max;
+    locked := lock_pipelines(pipelines, false);
     moment := clock_timestamp();
-    WITH decided AS MATERIALIZED (
-        SELECT c.*, CASE WHEN c.outcome = 'completed' THEN 'completed'
-                         WHEN p.status = 'cancelling' OR s.cancel_asked THEN 'cancelled'
-                         WHEN c.retry_delay_s IS NOT NULL THEN 'retrying'
-                         WHEN c.outcome = 'cancelled' THEN 'cancelled'
-                         ELSE 'failed' END AS status
-          FROM jsonb_to_recordset(completions) AS c (
-                   stage uuid, attempt integer, lease_token uuid, outcome text, result jsonb, error jsonb,
-                   retry_delay_s double precision, costs_retry boolean, diagnosis jsonb)
-          JOIN stages AS s ON s.uuid = c.stage AND s.uuid = ANY (ended_stages) AND s.pipeline_id + 0 = ANY (locked)
-          JOIN pipelines AS p ON p.id = s.pipeline_id
-    ), ended AS (
-        UPDATE stages AS s
-           SET status = d.status, lease_token = NULL,
-               result = CASE WHEN d.status = 'completed' THEN d.result END,
-               error = CASE WHEN d.status <> 'completed' THEN d.error END,
-               diagnosis = CASE WHEN d.status <> 'completed' THEN d.diagnosis END,
-               progress = CASE WHEN d.status = 'completed' THEN 1 ELSE s.progress END,
-               failures = s.failures + (d.costs_retry AND d.outcome IN ('failed', 'timed_out'))::integer,
-               losses = CASE WHEN d.outcome = 'lost' THEN s.losses + 1 WHEN d.costs_retry THEN 0 ELSE s.losses END,
-               retry_at = CASE WHEN d.status = 'retrying' THEN moment + d.retry_delay_s * interval '1 second' END,
-               give_up_at = CASE WHEN d.status = 'retrying' THEN s.expires_at END,
-               finished_at = CASE WHEN d.status <> 'retrying' THEN moment END,
-               propagated = d.status <> 'retrying' AND s.dependents = 0
-          FROM decided AS d
-         WHERE s.uuid = d.stage AND s.uuid = ANY (ended_stages) AND s.status || '' = 'running' AND s.attempt = d.attempt
-           AND s.lease_token = d.lease_token
-        RETURNING s.pipeline_id, s.position, s.name, s.uuid, s.task, s.attempt, s.status, s.error, s.diagnosis,
-                  s.retry_at, d.outcome, d.error AS why, s.allow_failure
-    ), recorded AS (
-        UPDATE attempts AS a SET outcome = e.outcome, error = e.why, finished_at = moment FROM ended AS e
-         WHERE a.pipeline_id = e.pipeline_id AND a.position = e.position AND a.attempt = e.attempt
-    ), diagnosed AS (
-        INSERT INTO failures (pipeline_id, position, attempt, stage, task, failed_at, diagnosis)
-        SELECT pipeline_id, position, attempt, uuid, task, moment, diagnosis FROM ended
-         WHERE outcome IN ('failed', 'timed_out', 'lost')
-    )
-    SELECT array_agg(ROW (pipeline_id, 'stage.' || status, name, CASE status
-               WHEN 'completed' THEN json_build_object('task_id', uuid, 'attempt', attempt)
-               WHEN 'retrying' THEN json_build_object('task_id', uuid, 'attempt', attempt, 'outcome', outcome,
-                                                      'error', error, 'diagnosis', diagnosis,
-                                                      'retry_at', retry_at)
-               ELSE ended_news(json_build_object('task_id', uuid, 'attempt', attempt, 'outcome', outcome,
-                                                 'error', error, 'diagnosis', diagnosis), allow_failure)
-               END)::new_event)
-      INTO news FROM ended;
-    PERFORM append_events(news, moment);
-    RETURN (
-        SELECT json_build_object(
-                   'locked', left_out(ended_stages, locked),
-                   'dependents', coalesce(sum(s.dependents), 0),
-                   'stale', coalesce(json_agg(c.stage) FILTER (
+    SELECT e.news, e.ended INTO news, ended FROM end_attempts(completions, locked, moment, is_little) AS e;
+    IF is_little AND ended IS NOT NULL THEN
+        SELECT d.queued, d.skips INTO queued, skips FROM tell_dependents(ended, moment) AS d;
+    END IF;
+    IF queued IS NOT NULL THEN
+        SELECT array_agg(stage), array_agg(dispatch_token), array_agg(gen_random_uuid())
+          INTO wanted, dispatch_tokens, lease_tokens
+          FROM (SELECT q.stage, q.dispatch_token, q.slot, row_number() OVER (PARTITION BY q.slot ORDER BY q.place) AS n
+                  FROM unnest(queued) WITH ORDINALITY
+                       AS q (pipeline_id, name, stage, dispatch_token, task, queue, slot, place)
+                 WHERE q.queue = ANY (queues) AND q.task = ANY (tasks)) AS served
+         WHERE n <= CASE slot WHEN 'inline' THEN free_inline ELSE free_process END;
+        IF EXISTS (SELECT FROM workers WHERE id = worker AND state = 'live' AND lease_expires_at > moment) THEN
+            started := start_stages(worker, wanted, dispatch_tokens, lease_tokens, locked, moment);
+        END IF;
+    END IF;
+    PERFORM append_events(news || queued_news(queued) || skips || started, moment);
+    IF is_little AND (queued IS NULL OR cardinality(locked) > 1) THEN
+        PERFORM settle_pipelines(locked, moment);
+    END IF;
+    RETURN (completed(completions, locked, news, NOT is_little OR skips IS NOT NULL)::jsonb || jsonb_build_object(
+        'queued', CASE WHEN cardinality(started) = cardinality(queued) THEN '[]' ELSE to_dispatch(queued, moment) END,
+        'claims', CASE WHEN started IS NULL THEN '[]' ELSE granted(wanted, lease_tokens, locked) END))::json;
+END $$;
+
+--
+-- Name: completed(jsonb, bigint[], public.new_event[], boolean); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.completed(completions jsonb, locked bigint[], news public.new_event[], releasable boolean) RETURNS json
+    LANGUAGE plpgsql
+    AS $$
+-- The answer to a batch of completions: `stale` ones came from an attempt that does not hold its stage, unless this very
+-- attempt has said it before.
+DECLARE
+    ended_stages uuid[] := stages_of(completions);
+    are_all boolean := coalesce(cardinality(news), 0) = cardinality(ended_stages);
+BEGIN
+    RETURN json_build_object(
+        'hints', hints(ARRAY(SELECT DISTINCT n.pipeline_id FROM unnest(news) AS n), releasable),
+        'locked', CASE WHEN are_all THEN '[]' ELSE left_out(ended_stages, locked) END,
+        'stale', CASE WHEN are_all THEN '[]' ELSE (
+            SELECT coalesce(json_agg(c.stage) FILTER (
                        WHERE s.uuid IS NULL
-                          OR (s.pipeline_id = ANY (locked) AND a.outcome IS DISTINCT FROM c.outcome)), '[]'),
-                   'hints', hints(ARRAY(SELECT DISTINCT n.pipeline_id FROM unnest(news) AS n), true))
-          FROM jsonb_to_recordset(completions) AS c (stage uuid, attempt integer, lease_token uuid, outcome text)
-          LEFT JOIN stages AS s ON s.uuid = c.stage AND s.uuid = ANY (ended_stages)
-          LEFT JOIN attempts AS a ON a.pipeline_id = s.pipeline_id AND a.position = s.position
-                                 AND a.attempt = c.attempt AND a.lease_token = c.lease_token);
+                          OR (s.pipeline_id = ANY (locked) AND a.outcome IS DISTINCT FROM c.outcome)), '[]')
+              FROM jsonb_to_recordset(completions) AS c (stage uuid, attempt integer, lease_token uuid, outcome text)
+              LEFT JOIN stages AS s ON s.uuid = c.stage AND s.uuid = ANY (ended_stages)
+              LEFT JOIN attempts AS a ON a.pipeline_id = s.pipeline_id AND a.position = s.position
+                                     AND a.attempt = c.attempt AND a.lease_token = c.lease_token) END);
 END $$;
 
 --
@@ -571,6 +712,67 @@ CREATE FUNCTION public.due_pipelines(batch integer) RETURNS SETOF bigint
 $$;
 
 --
+-- Name: end_attempts(jsonb, bigint[], timestamp with time zone, boolean); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.end_attempts(completions jsonb, locked bigint[], moment timestamp with time zone, followed_up boolean, OUT news public.new_event[], OUT ended public.ended_stage[]) RETURNS record
+    LANGUAGE plpgsql
+    AS $$
+-- Writes down how attempts ended, and why they failed if they did, in pipelines that the caller has locked. Only the
+-- attempt that holds its stage may do it. `followed_up`: the caller tells the dependents in the same transaction.
+DECLARE
+    ended_stages uuid[] := stages_of(completions);
+BEGIN
+    WITH decided AS MATERIALIZED (
+        SELECT c.*, CASE WHEN c.outcome = 'completed' THEN 'completed'
+                         WHEN p.status = 'cancelling' OR s.cancel_asked THEN 'cancelled'
+                         WHEN c.retry_delay_s IS NOT NULL THEN 'retrying'
+                         WHEN c.outcome = 'cancelled' THEN 'cancelled'
+                         ELSE 'failed' END AS status
+          FROM jsonb_to_recordset(completions) AS c (
+                   stage uuid, attempt integer, lease_token uuid, outcome text, result jsonb, error jsonb,
+                   retry_delay_s double precision, costs_retry boolean, diagnosis jsonb)
+          JOIN stages AS s ON s.uuid = c.stage AND s.uuid = ANY (ended_stages) AND s.pipeline_id + 0 = ANY (locked)
+          JOIN pipelines AS p ON p.id = s.pipeline_id
+    ), done AS (
+        UPDATE stages AS s
+           SET status = d.status, lease_token = NULL,
+               result = CASE WHEN d.status = 'completed' THEN d.result END,
+               error = CASE WHEN d.status <> 'completed' THEN d.error END,
+               diagnosis = CASE WHEN d.status <> 'completed' THEN d.diagnosis END,
+               progress = CASE WHEN d.status = 'completed' THEN 1 ELSE s.progress END,
+               failures = s.failures + (d.costs_retry AND d.outcome IN ('failed', 'timed_out'))::integer,
+               losses = CASE WHEN d.outcome = 'lost' THEN s.losses + 1 WHEN d.costs_retry THEN 0 ELSE s.losses END,
+               retry_at = CASE WHEN d.status = 'retrying' THEN moment + d.retry_delay_s * interval '1 second' END,
+               give_up_at = CASE WHEN d.status = 'retrying' THEN s.expires_at END,
+               finished_at = CASE WHEN d.status <> 'retrying' THEN moment END,
+               propagated = d.status <> 'retrying' AND (s.dependents = 0 OR followed_up)
+          FROM decided AS d
+         WHERE s.uuid = d.stage AND s.uuid = ANY (ended_stages) AND s.status || '' = 'running' AND s.attempt = d.attempt
+           AND s.lease_token = d.lease_token
+        RETURNING s.pipeline_id, s.position, s.name, s.uuid, s.task, s.attempt, s.status, s.error, s.diagnosis,
+                  s.retry_at, d.outcome, d.error AS why, s.allow_failure
+    ), recorded AS (
+        UPDATE attempts AS a SET outcome = e.outcome, error = e.why, finished_at = moment FROM done AS e
+         WHERE a.pipeline_id = e.pipeline_id AND a.position = e.position AND a.attempt = e.attempt
+    ), diagnosed AS (
+        INSERT INTO failures (pipeline_id, position, attempt, stage, task, failed_at, diagnosis)
+        SELECT pipeline_id, position, attempt, uuid, task, moment, diagnosis FROM done
+         WHERE outcome IN ('failed', 'timed_out', 'lost')
+    )
+    SELECT array_agg(ROW (pipeline_id, 'stage.' || status, name, CASE status
+               WHEN 'completed' THEN json_build_object('task_id', uuid, 'attempt', attempt)
+               WHEN 'retrying' THEN json_build_object('task_id', uuid, 'attempt', attempt, 'outcome', outcome,
+                                                      'error', error, 'diagnosis', diagnosis,
+                                                      'retry_at', retry_at)
+               ELSE ended_news(json_build_object('task_id', uuid, 'attempt', attempt, 'outcome', outcome,
+                                                 'error', error, 'diagnosis', diagnosis), allow_failure)
+               END)::new_event),
+           array_agg(ROW (pipeline_id, position, is_well(status, allow_failure))::ended_stage) FILTER (WHERE status <> 'retrying')
+      INTO news, ended FROM done;
+END $$;
+
+--
 -- Name: ended_news(json, boolean); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -748,6 +950,27 @@ CREATE FUNCTION public.give_up_at(queued_at timestamp with time zone, queue_time
 $$;
 
 --
+-- Name: granted(uuid[], uuid[], bigint[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.granted(wanted uuid[], lease_tokens uuid[], locked bigint[]) RETURNS json
+    LANGUAGE sql
+    AS $$
+-- What the attempts need to run that hold their stages with these lease tokens.
+    SELECT coalesce(json_agg(json_build_object(
+               'stage', s.uuid, 'attempt', s.attempt, 'lease_token', s.lease_token, 'pipeline', p.uuid,
+               'pipeline_name', p.name, 'name', s.name, 'task', s.task, 'slot', s.slot, 'params', s.params,
+               'references', s."references", 'max_retries', s.max_retries, 'failures', s.failures,
+               'retry_delay_s', s.retry_delay_s, 'retry_backoff', s.retry_backoff,
+               'retry_delay_max_s', s.retry_delay_max_s, 'timeout_s', s.timeout_s,
+               'started_at', extract(epoch FROM s.started_at), 'expires_at', extract(epoch FROM s.expires_at),
+               'resume_from', CASE WHEN s.attempt > 1 THEN resume_point(s.pipeline_id, s.position) END)), '[]')
+      FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id
+     WHERE s.uuid = ANY (wanted) AND s.status || '' = 'running' AND s.pipeline_id + 0 = ANY (locked)
+       AND s.lease_token = lease_tokens[array_position(wanted, s.uuid)]
+$$;
+
+--
 -- Name: has_failed_dependency(bigint, integer); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -867,7 +1090,11 @@ CREATE FUNCTION public.lock_pipelines(ids bigint[], wait boolean) RETURNS bigint
 DECLARE
     locked bigint[];
 BEGIN
-    IF wait OR cardinality(ids) = 1 THEN
+    IF NOT wait OR cardinality(ids) = 1 THEN
+        SELECT array_agg(p.id) INTO locked
+          FROM (SELECT id FROM pipelines WHERE id = ANY (ids) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED) AS p;
+    END IF;
+    IF locked IS NULL AND (wait OR cardinality(ids) = 1) THEN
         PERFORM set_config('lock_timeout', CASE WHEN wait THEN '2s' ELSE '100ms' END, true);
         BEGIN
             SELECT array_agg(p.id) INTO locked
@@ -875,9 +1102,6 @@ BEGIN
         EXCEPTION WHEN lock_not_available THEN
             NULL; -- left out, like any other that is locked
         END;
-    ELSE
-        SELECT array_agg(p.id) INTO locked
-          FROM (SELECT id FROM pipelines WHERE id = ANY (ids) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED) AS p;
     END IF;
     RETURN coalesce(locked, '{}');
 END $$;
@@ -1247,15 +1471,10 @@ CREATE FUNCTION public.release_pipelines(ids bigint[], batch integer, wait boole
 -- stages that have ended, releasing or skipping those that now wait for nothing; queues the retries that are due;
 -- settles. A pass ends after about `batch` ended stages, so that it never holds its locks for long, and names its
 -- pipelines in `more` if there may be some left.
---
--- A stage that did not go well (it was not completed, nor allowed to fail) skips the dependents that wait for
--- all_completed at once. The other rules count every end, and decide when all dependencies have ended.
 DECLARE
     locked bigint[] := lock_pipelines(ids, wait);
     moment timestamptz := clock_timestamp();
-    ended_pipelines bigint[];
-    ended_positions integer[];
-    went_well boolean[];
+    ended ended_stage[];
     newly queued_stage[];
     queued queued_stage[];
     news new_event[] := expire_stages(locked, moment);
@@ -1264,55 +1483,18 @@ DECLARE
     handled integer := 0;
 BEGIN
     WHILE handled < batch LOOP
-        WITH ended AS (
+        WITH untold AS (
             UPDATE stages AS s SET propagated = true
               FROM (SELECT e.pipeline_id, e.position FROM stages AS e
                      WHERE e.pipeline_id = ANY (locked) AND e.finished_at IS NOT NULL AND NOT e.propagated
                      LIMIT batch) AS t
              WHERE s.pipeline_id = t.pipeline_id AND s.position = t.position
-            RETURNING s.pipeline_id, s.position, is_well(s.status, s.allow_failure) AS well
+            RETURNING ROW (s.pipeline_id, s.position, is_well(s.status, s.allow_failure))::ended_stage AS stage
         )
-        SELECT array_agg(pipeline_id), array_agg(position), array_agg(well)
-          INTO ended_pipelines, ended_positions, went_well FROM ended;
-        EXIT WHEN ended_positions IS NULL;
-        handled := handled + cardinality(ended_positions);
-
-        WITH told AS (
-            SELECT d.pipeline_id, d.stage, count(*) AS ended, count(*) FILTER (WHERE e.well) AS well
-              FROM unnest(ended_pipelines, ended_positions, went_well) AS e (pipeline_id, position, well)
-              JOIN dependencies AS d ON d.pipeline_id = e.pipeline_id AND d.depends_on = e.position
-             GROUP BY d.pipeline_id, d.stage
-        ), decided AS (
-            SELECT t.pipeline_id, t.stage, s.unmet - m.met AS unmet,
-                   CASE WHEN s.trigger_rule = 'all_completed' AND t.well < t.ended THEN 'skipped'
-                        WHEN s.unmet > m.met THEN 'pending'
-                        WHEN s.trigger_rule = 'any_failed' AND NOT has_failed_dependency(t.pipeline_id, t.stage)
-                        THEN 'skipped' ELSE 'queued' END AS status
-              FROM told AS t
-              JOIN stages AS s ON s.pipeline_id = t.pipeline_id AND s.position = t.stage AND s.status || '' = 'pending'
-              CROSS JOIN LATERAL (
-                  SELECT CASE s.trigger_rule WHEN 'all_completed' THEN t.well ELSE t.ended END AS met) AS m
-        ), moved AS (
-            UPDATE stages AS s
-               SET unmet = d.unmet, status = d.status,
-                   queued_at = CASE WHEN d.status = 'queued' THEN moment END,
-                   dispatch_token = s.dispatch_token + (d.status = 'queued')::integer,
-                   expires_at = CASE WHEN d.status = 'queued' THEN moment + s.total_timeout_s * interval '1 second' END,
-                   give_up_at = CASE WHEN d.status = 'queued' THEN give_up_at(
-                       moment, s.queue_timeout_s, moment + s.total_timeout_s * interval '1 second') END,
-                   finished_at = CASE WHEN d.status = 'skipped' THEN moment END,
-                   propagated = d.status = 'skipped' AND s.dependents = 0,
-                   error = CASE WHEN d.status = 'skipped' THEN why_skipped(s.pipeline_id, s.position, s.trigger_rule) END
-              FROM decided AS d
-             WHERE s.pipeline_id = d.pipeline_id AND s.position = d.stage AND s.status || '' = 'pending'
-            RETURNING s.status, s.pipeline_id, s.position, s.name, s.uuid, s.error,
-                ROW (s.pipeline_id, s.name, s.uuid, s.dispatch_token, s.task, s.queue, s.slot)::queued_stage AS stage
-        )
-        SELECT array_agg(stage ORDER BY pipeline_id, position) FILTER (WHERE status = 'queued'),
-               array_agg(ROW (pipeline_id, 'stage.skipped', name,
-                              json_build_object('task_id', uuid, 'error', error))::new_event
-                         ORDER BY pipeline_id, position) FILTER (WHERE status = 'skipped')
-          INTO newly, skips FROM moved;
+        SELECT array_agg(stage) INTO ended FROM untold;
+        EXIT WHEN ended IS NULL;
+        handled := handled + cardinality(ended);
+        SELECT d.queued, d.skips INTO newly, skips FROM tell_dependents(ended, moment) AS d;
         queued := queued || newly;
         news := news || queued_news(newly) || skips;
         EXIT WHEN skips IS NULL; -- nothing new has ended
@@ -1336,35 +1518,6 @@ BEGIN
         'hints', hints(settled || ARRAY(SELECT DISTINCT n.pipeline_id FROM unnest(news) AS n), false), 'queued', to_dispatch(queued, moment),
         'more', CASE WHEN handled >= batch THEN to_json(locked) ELSE '[]' END,
         'locked', (SELECT coalesce(json_agg(i), '[]') FROM unnest(ids) AS i WHERE i <> ALL (locked)));
-END $$;
-
---
--- Name: release_to_worker(bigint[], integer, uuid, text[], text[], integer, integer); Type: FUNCTION; Schema: public; Owner: -
---
-
-CREATE FUNCTION public.release_to_worker(ids bigint[], batch integer, worker uuid, queues text[], tasks text[], free_inline integer, free_process integer) RETURNS json
-    LANGUAGE plpgsql
-    SET enable_seqscan TO 'off'
-    SET plan_cache_mode TO 'force_generic_plan'
-    AS $$
--- release_pipelines, leaving out what stays locked, and then claim_stages for the first of what it queued that this worker
--- serves, as many of each kind as it has slots free. What is queued and not claimed is left to be dispatched.
-DECLARE
-    released json := release_pipelines(ids, batch, false);
-    wanted uuid[];
-    dispatch_tokens integer[];
-    lease_tokens uuid[];
-BEGIN
-    SELECT array_agg(stage), array_agg(dispatch_token), array_agg(gen_random_uuid())
-      INTO wanted, dispatch_tokens, lease_tokens
-      FROM (SELECT q.stage, q.dispatch_token, q.slot, row_number() OVER (PARTITION BY q.slot ORDER BY q.place) AS n
-              FROM ROWS FROM (json_to_recordset(released -> 'queued') AS (
-                       stage uuid, dispatch_token integer, task text, queue text, slot text)) WITH ORDINALITY
-                   AS q (stage, dispatch_token, task, queue, slot, place)
-             WHERE q.queue = ANY (queues) AND q.task = ANY (tasks)) AS served
-     WHERE n <= CASE slot WHEN 'inline' THEN free_inline ELSE free_process END;
-    RETURN json_build_object('released', released, 'claimed', CASE WHEN wanted IS NULL THEN '{}'
-        ELSE claim_stages(worker, wanted, dispatch_tokens, lease_tokens, false) END);
 END $$;
 
 --
@@ -1501,6 +1654,17 @@ CREATE FUNCTION public.slot_of(moment timestamp with time zone, interval_s integ
 $$;
 
 --
+-- Name: stages_of(jsonb); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.stages_of(completions jsonb) RETURNS uuid[]
+    LANGUAGE plpgsql IMMUTABLE
+    AS $$
+BEGIN
+    RETURN ARRAY(SELECT (c ->> 'stage')::uuid FROM jsonb_array_elements(completions) AS c);
+END $$;
+
+--
 -- Name: stages_to_retry(bigint, integer); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -1512,7 +1676,7 @@ CREATE FUNCTION public.stages_to_retry(pipeline bigint, only_stage integer) RETU
 -- The positions that begin again in a retry: all that failed or were cancelled, or the one that is asked for; and whatever
 -- waits for one of them, because it was skipped, or because what it did on account of the failure is to be done anew.
     WITH RECURSIVE chosen (position) AS (
-        SELECT s.position FROM stages AS s
+        SELECT s.position::integer FROM stages AS s
          WHERE s.pipeline_id = stages_to_retry.pipeline AND s.status IN ('failed', 'cancelled')
            AND s.position = coalesce(only_stage, s.position)
         UNION
@@ -1551,6 +1715,38 @@ BEGIN
     PERFORM append_events(ARRAY[ROW (pipeline.id, 'pipeline.started', NULL, '{}'::json)::new_event]
                           || queued_news(queued), moment);
     RETURN json_build_object('hints', hints(ARRAY[pipeline.id], false), 'queued', to_dispatch(queued, moment));
+END $$;
+
+--
+-- Name: start_stages(uuid, uuid[], integer[], uuid[], bigint[], timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.start_stages(worker uuid, wanted uuid[], dispatch_tokens integer[], lease_tokens uuid[], locked bigint[], moment timestamp with time zone) RETURNS public.new_event[]
+    LANGUAGE plpgsql
+    AS $$
+-- queued → running, one attempt each, for the stages that are still queued under that dispatch token, in pipelines that
+-- are still running and queues that are not paused. The caller holds the pipelines' locks, and the worker its lease.
+DECLARE
+    open_pipelines bigint[] := ARRAY(SELECT id FROM pipelines WHERE id = ANY (locked) AND status = 'running');
+    paused text[] := paused_queues();
+    news new_event[];
+BEGIN
+    WITH started AS (
+        UPDATE stages AS s
+           SET status = 'running', attempt = s.attempt + 1, worker_id = worker, started_at = moment, progress = NULL,
+               give_up_at = NULL,
+               lease_token = lease_tokens[array_position(wanted, s.uuid)]
+         WHERE s.uuid = ANY (wanted) AND s.pipeline_id + 0 = ANY (open_pipelines) AND s.status || '' = 'queued'
+           AND s.dispatch_token = dispatch_tokens[array_position(wanted, s.uuid)] AND s.queue || '' <> ALL (paused)
+        RETURNING s.pipeline_id, s.position, s.name, s.uuid, s.attempt, s.lease_token
+    ), recorded AS (
+        INSERT INTO attempts (pipeline_id, position, attempt, lease_token, worker_id, started_at)
+        SELECT pipeline_id, position, attempt, lease_token, worker, moment FROM started
+    )
+    SELECT array_agg(ROW (pipeline_id, 'stage.started', name,
+                          json_build_object('task_id', uuid, 'attempt', attempt, 'worker', worker))::new_event)
+      INTO news FROM started;
+    RETURN news;
 END $$;
 
 --
@@ -1606,6 +1802,56 @@ BEGIN
         taken := taken || jsonb_build_object('name', task.name, 'slot', present);
     END LOOP;
     RETURN taken;
+END $$;
+
+--
+-- Name: tell_dependents(public.ended_stage[], timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.tell_dependents(ended public.ended_stage[], moment timestamp with time zone, OUT queued public.queued_stage[], OUT skips public.new_event[]) RETURNS record
+    LANGUAGE plpgsql
+    AS $$
+-- Releases or skips what waited for nothing but these stages, which have just ended.
+--
+-- A stage that did not go well (it was not completed, nor allowed to fail) skips the dependents that wait for
+-- all_completed at once. The other rules count every end, and decide when all dependencies have ended.
+BEGIN
+    WITH told AS (
+        SELECT d.pipeline_id, d.stage, count(*) AS ended, count(*) FILTER (WHERE e.went_well) AS well
+          FROM unnest(ended) AS e
+          JOIN dependencies AS d ON d.pipeline_id = e.pipeline_id AND d.depends_on = e.position
+         GROUP BY d.pipeline_id, d.stage
+    ), decided AS (
+        SELECT t.pipeline_id, t.stage, s.unmet - m.met AS unmet,
+               CASE WHEN s.trigger_rule = 'all_completed' AND t.well < t.ended THEN 'skipped'
+                    WHEN s.unmet > m.met THEN 'pending'
+                    WHEN s.trigger_rule = 'any_failed' AND NOT has_failed_dependency(t.pipeline_id, t.stage)
+                    THEN 'skipped' ELSE 'queued' END AS status
+          FROM told AS t
+          JOIN stages AS s ON s.pipeline_id = t.pipeline_id AND s.position = t.stage AND s.status || '' = 'pending'
+          CROSS JOIN LATERAL (
+              SELECT CASE s.trigger_rule WHEN 'all_completed' THEN t.well ELSE t.ended END AS met) AS m
+    ), moved AS (
+        UPDATE stages AS s
+           SET unmet = d.unmet, status = d.status,
+               queued_at = CASE WHEN d.status = 'queued' THEN moment END,
+               dispatch_token = s.dispatch_token + (d.status = 'queued')::integer,
+               expires_at = CASE WHEN d.status = 'queued' THEN moment + s.total_timeout_s * interval '1 second' END,
+               give_up_at = CASE WHEN d.status = 'queued' THEN give_up_at(
+                   moment, s.queue_timeout_s, moment + s.total_timeout_s * interval '1 second') END,
+               finished_at = CASE WHEN d.status = 'skipped' THEN moment END,
+               propagated = d.status = 'skipped' AND s.dependents = 0,
+               error = CASE WHEN d.status = 'skipped' THEN why_skipped(s.pipeline_id, s.position, s.trigger_rule) END
+          FROM decided AS d
+         WHERE s.pipeline_id = d.pipeline_id AND s.position = d.stage AND s.status || '' = 'pending'
+        RETURNING s.status, s.pipeline_id, s.position, s.name, s.uuid, s.error,
+            ROW (s.pipeline_id, s.name, s.uuid, s.dispatch_token, s.task, s.queue, s.slot)::queued_stage AS stage
+    )
+    SELECT array_agg(stage ORDER BY pipeline_id, position) FILTER (WHERE status = 'queued'),
+           array_agg(ROW (pipeline_id, 'stage.skipped', name,
+                          json_build_object('task_id', uuid, 'error', error))::new_event
+                     ORDER BY pipeline_id, position) FILTER (WHERE status = 'skipped')
+      INTO queued, skips FROM moved;
 END $$;
 
 --
@@ -1753,18 +1999,16 @@ CREATE TABLE public.artifacts_left (
 CREATE TABLE public.attempts (
     pipeline_id bigint NOT NULL,
     "position" integer NOT NULL,
-    attempt integer NOT NULL,
+    attempt public.attempt_number NOT NULL,
     lease_token uuid NOT NULL,
     worker_id uuid NOT NULL,
     executor text DEFAULT 'local'::text NOT NULL,
     handle text,
-    outcome text,
+    outcome public.attempt_outcome,
     error jsonb,
     started_at timestamp with time zone NOT NULL,
     finished_at timestamp with time zone,
-    CONSTRAINT attempts_attempt_check CHECK ((attempt > 0)),
-    CONSTRAINT attempts_check CHECK (((outcome IS NULL) = (finished_at IS NULL))),
-    CONSTRAINT attempts_outcome_check CHECK ((outcome = ANY (ARRAY['completed'::text, 'failed'::text, 'timed_out'::text, 'cancelled'::text, 'lost'::text])))
+    CONSTRAINT attempts_check CHECK (((outcome IS NULL) = (finished_at IS NULL)))
 );
 
 --
@@ -1822,14 +2066,12 @@ CREATE TABLE public.dependencies (
 
 CREATE TABLE public.events (
     pipeline_id bigint NOT NULL,
-    seq integer NOT NULL,
-    type text NOT NULL,
+    seq public.event_number NOT NULL,
+    type public.event_type NOT NULL,
     subject text,
     data json NOT NULL,
     "time" timestamp with time zone NOT NULL,
-    place bigint DEFAULT public.next_place() NOT NULL,
-    CONSTRAINT events_seq_check CHECK ((seq > 0)),
-    CONSTRAINT events_type_check CHECK ((type = ANY (ARRAY['pipeline.created'::text, 'pipeline.started'::text, 'pipeline.paused'::text, 'pipeline.resumed'::text, 'pipeline.cancelling'::text, 'pipeline.completed'::text, 'pipeline.failed'::text, 'pipeline.cancelled'::text, 'stage.queued'::text, 'stage.started'::text, 'stage.retrying'::text, 'stage.completed'::text, 'stage.failed'::text, 'stage.skipped'::text, 'stage.cancelled'::text])))
+    place bigint DEFAULT public.next_place() NOT NULL
 );
 
 --
@@ -1948,33 +2190,28 @@ CREATE TABLE public.pipelines (
     id bigint NOT NULL,
     uuid uuid NOT NULL,
     project text DEFAULT 'default'::text NOT NULL,
-    name text NOT NULL,
+    name public.pipeline_name NOT NULL,
     description text DEFAULT ''::text NOT NULL,
-    priority smallint DEFAULT 5 NOT NULL,
+    priority public.pipeline_priority DEFAULT 5 NOT NULL,
     labels jsonb DEFAULT '{}'::jsonb NOT NULL,
-    status text DEFAULT 'pending'::text NOT NULL,
-    stage_count integer NOT NULL,
+    status public.pipeline_status DEFAULT 'pending'::text NOT NULL,
+    stage_count public.pipeline_size NOT NULL,
     open_stages integer NOT NULL,
     all_ended boolean GENERATED ALWAYS AS ((open_stages = 0)) STORED NOT NULL,
     broken_stages integer DEFAULT 0 NOT NULL,
-    last_seq integer DEFAULT 0 NOT NULL,
+    last_seq public.natural_number DEFAULT 0 NOT NULL,
     error jsonb,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     started_at timestamp with time zone,
     paused_at timestamp with time zone,
     finished_at timestamp with time zone,
-    CONSTRAINT pipelines_check CHECK (((open_stages >= 0) AND (open_stages <= stage_count))),
-    CONSTRAINT pipelines_check1 CHECK (((broken_stages >= 0) AND (broken_stages <= stage_count))),
-    CONSTRAINT pipelines_check2 CHECK (((status = ANY (ARRAY['completed'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
-    CONSTRAINT pipelines_check3 CHECK (((status <> ALL (ARRAY['completed'::text, 'failed'::text, 'cancelled'::text])) OR (open_stages = 0))),
-    CONSTRAINT pipelines_check4 CHECK (((status <> 'completed'::text) OR (broken_stages = 0))),
-    CONSTRAINT pipelines_check5 CHECK (((status <> 'failed'::text) OR (error IS NOT NULL))),
-    CONSTRAINT pipelines_check6 CHECK (((status <> 'running'::text) OR (started_at IS NOT NULL))),
-    CONSTRAINT pipelines_last_seq_check CHECK ((last_seq >= 0)),
-    CONSTRAINT pipelines_name_check CHECK (((length(name) >= 1) AND (length(name) <= 128))),
-    CONSTRAINT pipelines_priority_check CHECK (((priority >= 1) AND (priority <= 10))),
-    CONSTRAINT pipelines_stage_count_check CHECK (((stage_count >= 1) AND (stage_count <= 10000))),
-    CONSTRAINT pipelines_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'running'::text, 'paused'::text, 'cancelling'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])))
+    CONSTRAINT pipelines_check CHECK (((open_stages >= 0) AND (open_stages <= (stage_count)::integer))),
+    CONSTRAINT pipelines_check1 CHECK (((broken_stages >= 0) AND (broken_stages <= (stage_count)::integer))),
+    CONSTRAINT pipelines_check2 CHECK ((((status)::text = ANY (ARRAY['completed'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
+    CONSTRAINT pipelines_check3 CHECK ((((status)::text <> ALL (ARRAY['completed'::text, 'failed'::text, 'cancelled'::text])) OR (open_stages = 0))),
+    CONSTRAINT pipelines_check4 CHECK ((((status)::text <> 'completed'::text) OR (broken_stages = 0))),
+    CONSTRAINT pipelines_check5 CHECK ((((status)::text <> 'failed'::text) OR (error IS NOT NULL))),
+    CONSTRAINT pipelines_check6 CHECK ((((status)::text <> 'running'::text) OR (started_at IS NOT NULL)))
 )
 WITH (fillfactor='70');
 
@@ -2108,80 +2345,56 @@ CREATE TABLE public.schema_migrations (
 
 CREATE TABLE public.stages (
     pipeline_id bigint NOT NULL,
-    "position" integer NOT NULL,
+    "position" public.natural_number NOT NULL,
     uuid uuid NOT NULL,
-    name text NOT NULL,
+    name public.stage_name NOT NULL,
     task text NOT NULL,
-    queue text NOT NULL,
-    slot text NOT NULL,
-    params jsonb DEFAULT '{}'::jsonb NOT NULL,
-    "references" jsonb DEFAULT '{}'::jsonb NOT NULL,
-    max_retries smallint DEFAULT 0 NOT NULL,
-    retry_delay_s double precision DEFAULT 60 NOT NULL,
-    retry_backoff double precision DEFAULT 1 NOT NULL,
-    retry_delay_max_s double precision DEFAULT 3600 NOT NULL,
-    timeout_s double precision DEFAULT 86400 NOT NULL,
-    queue_timeout_s double precision,
-    total_timeout_s double precision,
-    trigger_rule text DEFAULT 'all_completed'::text NOT NULL,
+    queue public.queue_name NOT NULL,
+    slot public.slot_kind NOT NULL,
+    params public.jsonb_object DEFAULT '{}'::jsonb NOT NULL,
+    "references" public.jsonb_object DEFAULT '{}'::jsonb NOT NULL,
+    max_retries public.retry_count DEFAULT 0 NOT NULL,
+    retry_delay_s public.delay_s DEFAULT 60 NOT NULL,
+    retry_backoff public.retry_factor DEFAULT 1 NOT NULL,
+    retry_delay_max_s public.delay_s DEFAULT 3600 NOT NULL,
+    timeout_s public.limit_s DEFAULT 86400 NOT NULL,
+    queue_timeout_s public.limit_s,
+    total_timeout_s public.limit_s,
+    trigger_rule public.trigger_rule DEFAULT 'all_completed'::text NOT NULL,
     allow_failure boolean DEFAULT false NOT NULL,
-    dependents integer DEFAULT 0 NOT NULL,
-    status text DEFAULT 'pending'::text NOT NULL,
-    unmet integer NOT NULL,
+    dependents public.natural_number DEFAULT 0 NOT NULL,
+    status public.stage_status DEFAULT 'pending'::text NOT NULL,
+    unmet public.natural_number NOT NULL,
     propagated boolean DEFAULT false NOT NULL,
     dispatch_token integer DEFAULT 0 NOT NULL,
-    attempt integer DEFAULT 0 NOT NULL,
-    failures integer DEFAULT 0 NOT NULL,
-    losses integer DEFAULT 0 NOT NULL,
+    attempt public.natural_number DEFAULT 0 NOT NULL,
+    failures public.natural_number DEFAULT 0 NOT NULL,
+    losses public.natural_number DEFAULT 0 NOT NULL,
     lease_token uuid,
     worker_id uuid,
     cancel_asked boolean DEFAULT false NOT NULL,
-    progress double precision,
-    result jsonb,
-    error jsonb,
-    diagnosis jsonb,
+    progress public.fraction,
+    result public.jsonb_object,
+    error public.jsonb_object,
+    diagnosis public.jsonb_object,
     retry_at timestamp with time zone,
     expires_at timestamp with time zone,
     give_up_at timestamp with time zone,
     queued_at timestamp with time zone,
     started_at timestamp with time zone,
     finished_at timestamp with time zone,
-    CONSTRAINT stages_attempt_check CHECK ((attempt >= 0)),
-    CONSTRAINT stages_check CHECK (((status = 'running'::text) = (lease_token IS NOT NULL))),
-    CONSTRAINT stages_check1 CHECK (((status <> 'running'::text) OR ((worker_id IS NOT NULL) AND (started_at IS NOT NULL) AND (attempt > 0)))),
-    CONSTRAINT stages_check10 CHECK (((give_up_at IS NULL) OR (status = ANY (ARRAY['queued'::text, 'retrying'::text])))),
-    CONSTRAINT stages_check11 CHECK (((failures <= attempt) AND (losses <= attempt))),
-    CONSTRAINT stages_check2 CHECK (((status = 'retrying'::text) = (retry_at IS NOT NULL))),
-    CONSTRAINT stages_check3 CHECK (((status = ANY (ARRAY['completed'::text, 'failed'::text, 'skipped'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
-    CONSTRAINT stages_check4 CHECK (((status = 'completed'::text) = (result IS NOT NULL))),
-    CONSTRAINT stages_check5 CHECK (((status <> 'completed'::text) OR (attempt > 0))),
-    CONSTRAINT stages_check6 CHECK (((status <> 'failed'::text) OR (error IS NOT NULL))),
-    CONSTRAINT stages_check7 CHECK (((status <> ALL (ARRAY['queued'::text, 'running'::text, 'retrying'::text, 'completed'::text])) OR (unmet = 0))),
-    CONSTRAINT stages_check8 CHECK (((status <> 'queued'::text) OR ((queued_at IS NOT NULL) AND (dispatch_token > 0)))),
-    CONSTRAINT stages_check9 CHECK (((NOT propagated) OR (finished_at IS NOT NULL))),
-    CONSTRAINT stages_dependents_check CHECK ((dependents >= 0)),
-    CONSTRAINT stages_diagnosis_check CHECK ((jsonb_typeof(diagnosis) = 'object'::text)),
-    CONSTRAINT stages_error_check CHECK ((jsonb_typeof(error) = 'object'::text)),
-    CONSTRAINT stages_failures_check CHECK ((failures >= 0)),
-    CONSTRAINT stages_losses_check CHECK ((losses >= 0)),
-    CONSTRAINT stages_max_retries_check CHECK (((max_retries >= 0) AND (max_retries <= 20))),
-    CONSTRAINT stages_name_check CHECK ((name ~ '^[a-z0-9]([-_a-z0-9]{0,61}[a-z0-9])?$'::text)),
-    CONSTRAINT stages_params_check CHECK ((jsonb_typeof(params) = 'object'::text)),
-    CONSTRAINT stages_position_check CHECK (("position" >= 0)),
-    CONSTRAINT stages_progress_check CHECK (((progress >= (0)::double precision) AND (progress <= (1)::double precision))),
-    CONSTRAINT stages_queue_check CHECK ((queue = ANY (ARRAY['training'::text, 'evaluation'::text, 'default'::text, 'preprocessing'::text, 'maintenance'::text]))),
-    CONSTRAINT stages_queue_timeout_s_check CHECK (((queue_timeout_s >= (1)::double precision) AND (queue_timeout_s <= (2592000)::double precision))),
-    CONSTRAINT stages_references_check CHECK ((jsonb_typeof("references") = 'object'::text)),
-    CONSTRAINT stages_result_check CHECK ((jsonb_typeof(result) = 'object'::text)),
-    CONSTRAINT stages_retry_backoff_check CHECK (((retry_backoff >= (1)::double precision) AND (retry_backoff <= (100)::double precision))),
-    CONSTRAINT stages_retry_delay_max_s_check CHECK (((retry_delay_max_s >= (0)::double precision) AND (retry_delay_max_s <= (86400)::double precision))),
-    CONSTRAINT stages_retry_delay_s_check CHECK (((retry_delay_s >= (0)::double precision) AND (retry_delay_s <= (86400)::double precision))),
-    CONSTRAINT stages_slot_check CHECK ((slot = ANY (ARRAY['process'::text, 'inline'::text]))),
-    CONSTRAINT stages_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'queued'::text, 'running'::text, 'retrying'::text, 'completed'::text, 'failed'::text, 'skipped'::text, 'cancelled'::text]))),
-    CONSTRAINT stages_timeout_s_check CHECK (((timeout_s >= (1)::double precision) AND (timeout_s <= (2592000)::double precision))),
-    CONSTRAINT stages_total_timeout_s_check CHECK (((total_timeout_s >= (1)::double precision) AND (total_timeout_s <= (2592000)::double precision))),
-    CONSTRAINT stages_trigger_rule_check CHECK ((trigger_rule = ANY (ARRAY['all_completed'::text, 'all_done'::text, 'any_failed'::text]))),
-    CONSTRAINT stages_unmet_check CHECK ((unmet >= 0))
+    CONSTRAINT stages_check CHECK ((((status)::text = 'running'::text) = (lease_token IS NOT NULL))),
+    CONSTRAINT stages_check1 CHECK ((((status)::text <> 'running'::text) OR ((worker_id IS NOT NULL) AND (started_at IS NOT NULL) AND ((attempt)::integer > 0)))),
+    CONSTRAINT stages_check10 CHECK (((give_up_at IS NULL) OR ((status)::text = ANY (ARRAY['queued'::text, 'retrying'::text])))),
+    CONSTRAINT stages_check11 CHECK ((((failures)::integer <= (attempt)::integer) AND ((losses)::integer <= (attempt)::integer))),
+    CONSTRAINT stages_check2 CHECK ((((status)::text = 'retrying'::text) = (retry_at IS NOT NULL))),
+    CONSTRAINT stages_check3 CHECK ((((status)::text = ANY (ARRAY['completed'::text, 'failed'::text, 'skipped'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
+    CONSTRAINT stages_check4 CHECK ((((status)::text = 'completed'::text) = (result IS NOT NULL))),
+    CONSTRAINT stages_check5 CHECK ((((status)::text <> 'completed'::text) OR ((attempt)::integer > 0))),
+    CONSTRAINT stages_check6 CHECK ((((status)::text <> 'failed'::text) OR (error IS NOT NULL))),
+    CONSTRAINT stages_check7 CHECK ((((status)::text <> ALL (ARRAY['queued'::text, 'running'::text, 'retrying'::text, 'completed'::text])) OR ((unmet)::integer = 0))),
+    CONSTRAINT stages_check8 CHECK ((((status)::text <> 'queued'::text) OR ((queued_at IS NOT NULL) AND (dispatch_token > 0)))),
+    CONSTRAINT stages_check9 CHECK (((NOT propagated) OR (finished_at IS NOT NULL)))
 )
 WITH (fillfactor='70');
 
@@ -2587,7 +2800,7 @@ CREATE INDEX pipelines_ended ON public.pipelines USING btree (project, status, c
 -- Name: pipelines_live; Type: INDEX; Schema: public; Owner: -
 --
 
-CREATE INDEX pipelines_live ON public.pipelines USING btree (id) WHERE (status = ANY (ARRAY['running'::text, 'paused'::text, 'cancelling'::text]));
+CREATE INDEX pipelines_live ON public.pipelines USING btree (id) WHERE ((status)::text = ANY (ARRAY['running'::text, 'paused'::text, 'cancelling'::text]));
 
 --
 -- Name: pipelines_open; Type: INDEX; Schema: public; Owner: -
@@ -2599,7 +2812,7 @@ CREATE INDEX pipelines_open ON public.pipelines USING btree (project, status, cr
 -- Name: pipelines_to_settle; Type: INDEX; Schema: public; Owner: -
 --
 
-CREATE INDEX pipelines_to_settle ON public.pipelines USING btree (id) WHERE (all_ended AND (status = ANY (ARRAY['running'::text, 'paused'::text, 'cancelling'::text])));
+CREATE INDEX pipelines_to_settle ON public.pipelines USING btree (id) WHERE (all_ended AND ((status)::text = ANY (ARRAY['running'::text, 'paused'::text, 'cancelling'::text])));
 
 --
 -- Name: schedule_slots_open; Type: INDEX; Schema: public; Owner: -
@@ -2623,25 +2836,25 @@ CREATE INDEX schedules_due ON public.schedules USING btree (next_run_at) WHERE (
 -- Name: stages_by_status; Type: INDEX; Schema: public; Owner: -
 --
 
-CREATE INDEX stages_by_status ON public.stages USING btree (status, pipeline_id, "position") WHERE (status <> 'completed'::text);
+CREATE INDEX stages_by_status ON public.stages USING btree (status, pipeline_id, "position") WHERE ((status)::text <> 'completed'::text);
 
 --
 -- Name: stages_queued; Type: INDEX; Schema: public; Owner: -
 --
 
-CREATE INDEX stages_queued ON public.stages USING btree (queued_at, uuid) WHERE (status = 'queued'::text);
+CREATE INDEX stages_queued ON public.stages USING btree (queued_at, uuid) WHERE ((status)::text = 'queued'::text);
 
 --
 -- Name: stages_retrying; Type: INDEX; Schema: public; Owner: -
 --
 
-CREATE INDEX stages_retrying ON public.stages USING btree (retry_at) WHERE (status = 'retrying'::text);
+CREATE INDEX stages_retrying ON public.stages USING btree (retry_at) WHERE ((status)::text = 'retrying'::text);
 
 --
 -- Name: stages_running; Type: INDEX; Schema: public; Owner: -
 --
 
-CREATE INDEX stages_running ON public.stages USING btree (worker_id) WHERE (status = 'running'::text);
+CREATE INDEX stages_running ON public.stages USING btree (worker_id) WHERE ((status)::text = 'running'::text);
 
 --
 -- Name: stages_to_give_up; Type: INDEX; Schema: public; Owner: -

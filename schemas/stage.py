@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from schemas.diagnosis import Diagnosis
 from schemas.limits import RETRY_DELAY_MAX_S
-from schemas.queue import Queue
+from schemas.queue import Queue, Slot
 from schemas.states import Outcome, StageStatus, TriggerRule
 
 
@@ -76,6 +76,7 @@ class Claim(Struct, frozen=True):
     retry_delay_s: float
     timeout_s: float
     started_at: float
+    slot: Slot = Slot.PROCESS
     retry_backoff: float = 1.0
     retry_delay_max_s: float = RETRY_DELAY_MAX_S
     expires_at: float | None = None
@@ -144,19 +145,11 @@ class Completion(Struct, frozen=True):
 class Completed(Transition, frozen=True, kw_only=True):
     """The answer to a batch of completions: ``stale`` ones came from an attempt that no longer holds its stage.
 
-    ``locked`` as in ``Claimed``. So many ``dependents`` may wait for what was completed.
+    ``locked`` as in ``Claimed``.
     """
 
     locked: list[list[UUID]] = []
     stale: list[UUID] = []
-    dependents: int = 0
-
-
-class Released(Transition, frozen=True, kw_only=True):
-    """The answer to a release pass, by pipeline id: ``more`` may have some left, ``locked`` were left out."""
-
-    more: list[int] = []
-    locked: list[int] = []
 
 
 class Serves(Struct, frozen=True):
@@ -168,11 +161,17 @@ class Serves(Struct, frozen=True):
     process: int = 0
 
 
-class ReleasedToWorker(Struct, frozen=True):
-    """What a release has queued, and what the worker that asked for it has claimed of that."""
+class CompletedToWorker(Completed, frozen=True, kw_only=True):
+    """The same, and what the worker has claimed of what became possible."""
 
-    released: Released
-    claimed: Claimed
+    claims: list[Claim] = []
+
+
+class Released(Transition, frozen=True, kw_only=True):
+    """The answer to a release pass, by pipeline id: ``more`` may have some left, ``locked`` were left out."""
+
+    more: list[int] = []
+    locked: list[int] = []
 
 
 class Progress(Struct, frozen=True):

@@ -1,17 +1,25 @@
-"""Commit outcomes, all that wait in one transaction: at once when it is quiet, in large batches when it is not."""
+"""Commit outcomes, all that wait in one transaction: at once when it is quiet, in large batches when it is not.
+
+While it is little, the same transaction releases what they make possible, and claims of that what idle slots of this
+worker can take, without the way through Redis: where slots are idle the queues are empty, so nobody is overtaken.
+Whatever is more, is locked or goes wrong is left to the schedulers: they hear of it on the stream of completions, or
+find it by their sweep.
+"""
 
 import asyncio
 import random
 from itertools import chain
 
 import structlog
+from msgspec.structs import replace
 
 from app.errors import Unavailable
 from app.log import Outage
 from app.services import stages
 from schemas.stage import Completed, Completion
-from workers.follow_up import follow_up
+from workers.publish import publish
 from workers.room import Room
+from workers.slots import nothing
 
 BATCH_MAX = 500
 PAUSE_S = 0.5
@@ -25,6 +33,7 @@ class Completer:
         self.room = room
         self._waiting: list[Completion] = []
         self._flusher: asyncio.Task[None] | None = None
+        self._publishing: asyncio.Task[None] | None = None
         self._outage = Outage(log, "outcomes_wait_for_postgres")
 
     def put(self, completion: Completion) -> None:
@@ -34,9 +43,11 @@ class Completer:
             self._flusher = asyncio.create_task(self._flush())
 
     async def drained(self) -> None:
-        """Wait until every outcome so far is committed."""
+        """Wait until every outcome so far is committed, and told."""
         while self._flusher is not None and not self._flusher.done():
             await asyncio.wait([self._flusher])
+        if self._publishing is not None:
+            await self._publishing
 
     async def _flush(self) -> None:
         while self._waiting:
@@ -45,7 +56,7 @@ class Completer:
 
     async def _commit(self, batch: list[Completion]) -> None:
         try:
-            answer = await stages.complete(self.room.pool, batch)
+            answer = await self._complete(batch)
         except Unavailable as error:
             self._outage.note(error, count=len(batch))
             self._waiting = batch + self._waiting
@@ -62,6 +73,21 @@ class Completer:
             self._outage.end()
             await self._committed(batch, answer)
 
+    async def _complete(self, batch: list[Completion]) -> Completed:
+        try:
+            with self.room.offering() as offer:
+                answer = await stages.complete_to_worker(self.room.pool, batch, self.room.worker, offer.serves)
+                offer.begin(answer.claims)
+        except Unavailable:
+            raise
+        except Exception:  # a bug; outcomes must not suffer for it, nor what was claimed be claimed again
+            log.exception("follow_up_failed")
+            self.room.offering = nothing
+            return await stages.complete(self.room.pool, batch)
+        begun = {claim.stage for claim in answer.claims}
+        left = [stage for stage in answer.queued if stage.stage not in begun]
+        return await stages.complete_locked(self.room.pool, batch, replace(answer, queued=left))
+
     async def _committed(self, batch: list[Completion], answer: Completed) -> None:
         locked = set(chain.from_iterable(answer.locked))
         for completion in batch:
@@ -71,6 +97,8 @@ class Completer:
                 self.room.let_go(completion.lease_token)
         if answer.stale:
             log.warning("outcomes_came_too_late", stages=[str(stage) for stage in answer.stale])
-        await follow_up(self.room, answer)
+        if self._publishing is not None:  # the next outcomes need not wait for it, only what is to be said of them
+            await self._publishing
+        self._publishing = asyncio.create_task(publish(self.room.queue, answer))
         if locked:
             await asyncio.sleep(PAUSE_S)

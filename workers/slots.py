@@ -1,16 +1,17 @@
 """Slots: how many attempts a worker runs at once, of each kind, and what it offers to begin at once."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from schemas.stage import ReleasedToWorker, Serves
+from app.services.stages import DEPENDENTS_MAX
+from schemas.stage import Claim, Serves
 
 
 @dataclass(eq=False)
 class Slots:
-    """Those of one kind; ``promised`` ones are kept for what a release may claim.
+    """Those of one kind; ``promised`` ones are kept for what a completion may claim.
 
     ``is_idle``: the queues had nothing for them, and whoever adds something wakes the worker. Whatever begins then
     overtakes nobody.
@@ -26,6 +27,11 @@ class Slots:
     def free(self) -> int:
         """How many more attempts may begin."""
         return self.capacity - len(self.running) - self.promised
+
+    @property
+    def idle(self) -> int:
+        """How many the next completion may fill."""
+        return min(self.free, DEPENDENTS_MAX) if self.is_idle else 0
 
     def leave(self, task: asyncio.Task[None]) -> None:
         """An attempt has ended."""
@@ -49,7 +55,7 @@ class Offer:
     """What a worker would begin at once, and how it does."""
 
     serves: Serves
-    begin: Callable[[ReleasedToWorker], None]
+    begin: Callable[[Sequence[Claim]], None]
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from app.queue import REDIS_AWAY, STAGE_FUNCTION, Job, JobQueue, open_redis, req
 from app.services import stages, tasks, workers
 from app.settings import Settings
 from schemas.queue import QUEUES_BY_PRIORITY, Queue, Slot
-from schemas.stage import Beat, Claim, Claimed, ClaimRequest, Completion, ReleasedToWorker, Serves, Stranger
+from schemas.stage import Beat, Claim, Claimed, ClaimRequest, Completion, Serves, Stranger
 from schemas.states import Outcome
 from schemas.task import BUILT_IN_TASKS
 from workers import contract
@@ -71,7 +71,7 @@ class HeadwayWorker(Worker):
         self.asking: set[UUID] = set()  # lease tokens of claims that have not been answered
         self.leased = asyncio.Event()  # not set while in doubt: what it popped now it could not claim
         self.leased.set()
-        self.no_offer = asyncio.Event()  # not set while a release may claim what idle slots can take
+        self.no_offer = asyncio.Event()  # not set while a completion may claim what idle slots can take
         self.no_offer.set()
         self.finishing = False
         self.exit_code = 0
@@ -122,10 +122,11 @@ class HeadwayWorker(Worker):
                 woken = False
                 jobs = await self.room.queue.claim({slot: free}, self.queues, self.plug_ins)
                 outage.end()
+                slots.is_idle = len(jobs) < free  # the queues were empty then; who adds to one since has set a marker
                 if jobs:
                     await self._start(slot, jobs)
-                if len(jobs) < free:  # the queues were empty then; who adds to one since has set a marker
-                    slots.is_idle, timeout_s = True, WAIT_S * random.uniform(0.8, 1.2)
+                if slots.is_idle:
+                    timeout_s = WAIT_S * random.uniform(0.8, 1.2)
                     await self._either(self.waiting.wait([slot], self.queues, timeout_s, self.plug_ins))
                     woken = True
             except REDIS_AWAY as error:
@@ -156,16 +157,16 @@ class HeadwayWorker(Worker):
 
     @contextmanager
     def offering(self) -> Iterator[Offer]:
-        """Promise the idle slots to what a release may claim."""
+        """Promise the idle slots to what a completion may claim."""
         may = self.leased.is_set() and not self.draining.is_set()
-        idle = {slot: slots.free if slots.is_idle and may else 0 for slot, slots in self.slots.items()}
+        idle = {slot: slots.idle if may else 0 for slot, slots in self.slots.items()}
         inline, process = self.slots[Slot.INLINE], self.slots[Slot.PROCESS]
         asked_at = time.monotonic()
         self.no_offer.clear()
         try:
             with inline.promise(idle[Slot.INLINE]) as free_inline, process.promise(idle[Slot.PROCESS]) as free_process:
                 serves = Serves(list(self.queues), list(self.room.tasks), free_inline, free_process)
-                yield Offer(serves, lambda answer: self._begin_at_once(answer, asked_at))
+                yield Offer(serves, lambda claims: self._begin_at_once(claims, asked_at))
         finally:
             self.no_offer.set()
 
@@ -175,19 +176,19 @@ class HeadwayWorker(Worker):
             await asyncio.wait_for(self.no_offer.wait(), OFFER_S)
         self.finishing = True
 
-    def _begin_at_once(self, answer: ReleasedToWorker, asked_at: float) -> None:
-        kinds = {stage.stage: Slot(stage.slot) for stage in answer.released.queued}
-        for claim in answer.claimed.claims:
+    def _begin_at_once(self, claims: Sequence[Claim], asked_at: float) -> None:
+        for claim in claims:
             if self.finishing:
                 self.runner.completer.put(drained(claim))
             else:
-                self._begin(claim, kinds[claim.stage], asked_at)
+                self._begin(claim, claim.slot, asked_at)
 
     async def _start(self, slot: Slot, jobs: Sequence[Job]) -> None:
         """Claim popped jobs in Postgres and run those that were granted."""
         requests = {job.stage: ClaimRequest(job.stage, job.dispatch_token, uuid4()) for job in jobs}
         asked_at = time.monotonic()
-        answer = await self._claim(list(requests.values()))
+        with self.slots[slot].promise(len(jobs)):
+            answer = await self._claim(list(requests.values()))
         for claim in answer.claims:
             self._begin(claim, slot, asked_at)
         locked = set(chain.from_iterable(answer.locked))

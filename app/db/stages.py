@@ -14,6 +14,7 @@ from schemas.stage import (
     Claimed,
     ClaimRequest,
     Completed,
+    CompletedToWorker,
     Completion,
     Lost,
     Overdue,
@@ -21,7 +22,6 @@ from schemas.stage import (
     Purged,
     QueuedStage,
     Released,
-    ReleasedToWorker,
     Serves,
 )
 
@@ -47,26 +47,26 @@ async def complete(c: Connection, completions: Iterable[Completion], *, wait: bo
     return msgspec.json.decode(await c.fetchval(SQL["complete"], _json(completions), wait), type=Completed)
 
 
-async def release(c: Connection, pipeline_ids: Iterable[int], *, batch: int, wait: bool) -> Released:
-    """Release, skip, queue again and settle in these pipelines."""
-    return msgspec.json.decode(await c.fetchval(SQL["release"], list(pipeline_ids), batch, wait), type=Released)
-
-
-async def release_to_worker(
-    c: Connection, pipeline_ids: Iterable[int], *, batch: int, worker: UUID, serves: Serves
-) -> ReleasedToWorker:
-    """As ``release``, hardly waiting for locks, and claim what the worker serves."""
+async def complete_to_worker(
+    c: Connection, completions: Iterable[Completion], worker: UUID, serves: Serves, *, most: tuple[int, int]
+) -> CompletedToWorker:
+    """As ``complete``, hardly waiting for locks, and follow up ``most`` (pipelines, dependents) for this worker."""
     answer = await c.fetchval(
-        SQL["release_to_worker"],
-        list(pipeline_ids),
-        batch,
+        SQL["complete_to_worker"],
+        _json(completions),
         worker,
         serves.queues,
         serves.tasks,
         serves.inline,
         serves.process,
+        *most,
     )
-    return msgspec.json.decode(answer, type=ReleasedToWorker)
+    return msgspec.json.decode(answer, type=CompletedToWorker)
+
+
+async def release(c: Connection, pipeline_ids: Iterable[int], *, batch: int, wait: bool) -> Released:
+    """Release, skip, queue again and settle in these pipelines."""
+    return msgspec.json.decode(await c.fetchval(SQL["release"], list(pipeline_ids), batch, wait), type=Released)
 
 
 async def report_progress(c: Connection, reports: Iterable[Progress]) -> None:

@@ -21,18 +21,19 @@ from schemas.stage import (
     Claimed,
     ClaimRequest,
     Completed,
+    CompletedToWorker,
     Completion,
     Lost,
     Overdue,
     Progress,
     QueuedStage,
     Released,
-    ReleasedToWorker,
     Serves,
 )
 from schemas.states import Outcome
 
 RELEASE_BATCH = 500
+PIPELINES_MAX, DEPENDENTS_MAX = 2, 4  # with so few the locks of both acts are hardly held for longer than those of one
 
 
 async def claim(pool: Pool, worker: UUID, requests: Sequence[ClaimRequest]) -> Claimed:
@@ -69,13 +70,33 @@ async def complete(pool: Pool, completions: Sequence[Completion]) -> Completed:
     An outcome that Postgres cannot store costs its own stage only: the batch is halved until it stands alone, and it is
     then committed as failed with ``result_invalid``. Stages still in ``locked`` have to be reported again.
     """
-    answer = await _complete(pool, completions, wait=False)
+    return await complete_locked(pool, completions, await _complete(pool, completions, wait=False))
+
+
+async def complete_locked(pool: Pool, completions: Sequence[Completion], answer: Completed) -> Completed:
+    """Come back for what was locked when this was the answer, one pipeline at a time."""
     still_locked = []
     for of_one_pipeline in map(set, answer.locked):
         late = await _complete(pool, [each for each in completions if each.stage in of_one_pipeline], wait=True)
         still_locked += late.locked
         answer = _together(answer, late)
     return replace(answer, locked=still_locked)
+
+
+async def complete_to_worker(
+    pool: Pool, completions: Sequence[Completion], worker: UUID, serves: Serves
+) -> CompletedToWorker:
+    """As ``complete``, in one transaction with what it makes possible, if that is little.
+
+    What the worker serves of that is claimed for it. Repeated in doubt it claims nothing again: what it may have
+    claimed is handed back by the beats, as nobody holds it.
+    """
+    try:
+        async with connection(pool) as c:
+            return await db.complete_to_worker(c, completions, worker, serves, most=(PIPELINES_MAX, DEPENDENTS_MAX))
+    except BAD_DATA:
+        answer = await complete(pool, completions)
+        return CompletedToWorker(hints=answer.hints, locked=answer.locked, stale=answer.stale)
 
 
 async def _complete(pool: Pool, completions: Sequence[Completion], *, wait: bool) -> Completed:
@@ -94,11 +115,11 @@ async def _complete(pool: Pool, completions: Sequence[Completion], *, wait: bool
 
 
 def _together(first: Completed, second: Completed) -> Completed:
-    return Completed(
+    return replace(
+        first,
         hints=first.hints + second.hints,
         locked=first.locked + second.locked,
         stale=first.stale + second.stale,
-        dependents=first.dependents + second.dependents,
     )
 
 
@@ -129,15 +150,6 @@ async def release(pool: Pool, pipeline_ids: Iterable[int]) -> Released:
             more=answer.more + late.more,
         )
     return replace(answer, locked=still_locked)
-
-
-async def release_to_worker(pool: Pool, pipeline_ids: Iterable[int], worker: UUID, serves: Serves) -> ReleasedToWorker:
-    """As ``release``, and begin what the worker serves; what stays locked is left to others.
-
-    Do not repeat it if in doubt: what it may have claimed is handed back by the beats, as nobody holds it.
-    """
-    async with connection(pool) as c:
-        return await db.release_to_worker(c, pipeline_ids, batch=RELEASE_BATCH, worker=worker, serves=serves)
 
 
 async def releasable(pool: Pool, limit: int) -> list[int]:

@@ -23,9 +23,12 @@ from schemas.worker import WorkerState
 
 CHECKS = """
 SELECT conrelid::regclass::text AS table, pg_get_constraintdef(oid) AS definition
-FROM pg_constraint WHERE contype = 'c'"""
-ONE_OF = re.compile(r"CHECK \(\((\w+) = ANY \(ARRAY\[(.*)\]\)\)\)")
-ENDED = re.compile(r"CHECK \(\(\(status = ANY \(ARRAY\[(.*)\]\)\) = \(finished_at IS NOT NULL\)\)\)")
+FROM pg_constraint WHERE contype = 'c' AND conrelid <> 0
+UNION ALL
+SELECT a.attrelid::regclass::text, replace(pg_get_constraintdef(d.oid), 'VALUE', a.attname)
+FROM pg_constraint AS d JOIN pg_attribute AS a ON a.atttypid = d.contypid WHERE d.contype = 'c'"""
+ONE_OF = re.compile(r"CHECK \(\(\(?(\w+)\)? = ANY \(ARRAY\[(.*)\]\)\)\)")
+ENDED = re.compile(r"CHECK \(\(\(\(?status(?:\)::text)? = ANY \(ARRAY\[(.*)\]\)\) = \(finished_at IS NOT NULL\)\)\)")
 WORD = re.compile(r"'([^']*)'")
 
 

@@ -5,10 +5,10 @@ import signal
 
 import pytest
 
+from app.services.stages import DEPENDENTS_MAX
 from tests.support.installation import Headway, Installation, durable, is_gapless, noop
 from tests.support.locks import until
 from tests.support.processes import Oracle
-from workers.follow_up import DEPENDENTS_MAX
 
 pytestmark = pytest.mark.chaos
 

@@ -106,11 +106,10 @@ async def claim(now: Present) -> None:
     assert (await now.worker.ask(requests_of([await now.queued.stage()]))).claims
 
 
-async def release_to_worker(now: Present) -> None:
+async def complete_to_worker(now: Present) -> None:
     serves = Serves(list(QUEUES_BY_PRIORITY), ["noop"], 10, 10)
-    answer = await stages.release_to_worker(now.pool, [now.completed.id, now.running.id], now.worker.id, serves)
-    assert answer.released.queued
-    assert answer.claimed.claims
+    answer = await stages.complete_to_worker(now.pool, [ending(now.claim)], now.worker.id, serves)
+    assert answer.claims
 
 
 async def fire(now: Present) -> None:
@@ -142,8 +141,8 @@ STATEMENTS: dict[str, Callable[[Present], Awaitable[object]]] = {
     "pipelines.graph": lambda now: graph.get(now.pool, now.running.uuid),
     "stages.claim": claim,
     "stages.complete": lambda now: now.worker.report(ending(now.claim)),
+    "stages.complete_to_worker": complete_to_worker,
     "stages.release": lambda now: stages.release(now.pool, [now.completed.id, now.running.id]),
-    "stages.release_to_worker": release_to_worker,
     "stages.report_progress": lambda now: stages.report_progress(
         now.pool, [Progress(now.claim.stage, now.claim.lease_token, 0.5, 5, 10)]
     ),

@@ -126,15 +126,15 @@ async def test_stages_of_other_queues_are_left_to_their_workers(worker, pool, qu
 @pytest.fixture
 def released_while_the_drain_begins(worker, monkeypatch):
     """Its answer is on the way; the fixture is told when it may come."""
-    release, arrives = stages.release_to_worker, asyncio.Event()
+    complete, arrives = stages.complete_to_worker, asyncio.Event()
 
-    async def release_to_worker(*arguments):
-        answer = await release(*arguments)
+    async def complete_to_worker(*arguments):
+        answer = await complete(*arguments)
         worker.draining.set()
         await arrives.wait()
         return answer
 
-    monkeypatch.setattr(stages, "release_to_worker", release_to_worker)
+    monkeypatch.setattr(stages, "complete_to_worker", complete_to_worker)
     return arrives
 
 
@@ -190,6 +190,6 @@ async def test_slots_are_promised_while_it_is_not_known_what_begins(worker):
     inline = worker.slots[Slot.INLINE]
     free = inline.free
     with worker.offering() as offer:
-        assert (offer.serves.inline, inline.free) == (free, 0)
+        assert (offer.serves.inline, inline.free) == (stages.DEPENDENTS_MAX, free - stages.DEPENDENTS_MAX)
     assert inline.free == free
     assert inline.freed.is_set()

@@ -35,7 +35,7 @@ SELECT json_build_object(
                  'name', s.name, 'task', s.task, 'queue', s.queue, 'status', s.status, 'attempt', s.attempt,
                  'task_id', s.uuid, 'params', s.params, 'depends_on', coalesce(d.names, '[]'),
                  'trigger_rule', s.trigger_rule, 'allow_failure', s.allow_failure,
-                 'waiting_reason', why_held_back(s.status, s.queue, s.task),
+                 'waiting_reason', h.reason,
                  'progress', s.progress, 'result', s.result, 'error', s.error, 'diagnosis', s.diagnosis,
                  'worker', w.name, 'retry_at', s.retry_at, 'queued_at', s.queued_at, 'started_at', s.started_at,
                  'finished_at', s.finished_at) ORDER BY s.position) AS stages,
@@ -44,6 +44,10 @@ SELECT json_build_object(
                  AS results
         FROM stages AS s
         LEFT JOIN workers AS w ON w.id = s.worker_id
+        LEFT JOIN (SELECT 'queued' AS status, q.queue, q.task, why_held_back('queued', q.queue, q.task) AS reason
+                     FROM (SELECT DISTINCT of.queue, of.task FROM stages AS of
+                            WHERE of.pipeline_id = p.id AND of.status || '' = 'queued') AS q) AS h
+               USING (status, queue, task)
         LEFT JOIN (SELECT e.stage, json_agg(o.name ORDER BY o.position) AS names
                      FROM dependencies AS e
                      JOIN stages AS o ON o.pipeline_id = e.pipeline_id AND o.position = e.depends_on

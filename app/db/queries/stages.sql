@@ -6,13 +6,13 @@ SELECT claim_stages($1, $2, $3, $4, $5)
 -- running → completed | failed | cancelled | retrying for a batch of outcomes.
 SELECT complete_stages($1::jsonb, $2)
 
+-- name: complete_to_worker
+-- The same, and where it is little also the release, and queued → running for what the worker can begin at once.
+SELECT complete_to_worker($1::jsonb, $2, $3, $4, $5, $6, $7, $8)
+
 -- name: release
 -- Tell the dependents of what has ended, queue the retries that are due, settle.
 SELECT release_pipelines($1, $2, $3)
-
--- name: release_to_worker
--- The same, and queued → running for what the worker can begin at once.
-SELECT release_to_worker($1, $2, $3, $4, $5, $6, $7)
 
 -- name: report_progress
 -- Keep the last progress and pace of running attempts; one that no longer holds its stage reports to nobody. No pipeline
