@@ -50,8 +50,9 @@ fix: $(INSTALLED) ## Format, and repair what the linter can repair
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format --quiet .
 
-bench: $(INSTALLED) $(PEERS)/celery/.installed $(PEERS)/dbos/.installed ## Measure Headway beside its peers (ARGS=…)
-	@$(BIN)/python -m bench --arq $(BIN)/python --celery $(PEERS)/celery/bin/python --dbos $(PEERS)/dbos/bin/python $(ARGS)
+BENCHED := celery dbos prefect
+bench: $(INSTALLED) $(BENCHED:%=$(PEERS)/%/.installed) ## Measure Headway beside its peers (ARGS=…)
+	@$(BIN)/python -m bench --arq $(BIN)/python $(foreach peer,$(BENCHED),--$(peer) $(PEERS)/$(peer)/bin/python) $(ARGS)
 
 requirements: ## Pin the dependencies of pyproject.toml again (needs uv; UPGRADE=--upgrade for newer ones)
 	@$(call pin,pyproject.toml --output-file requirements.txt)
@@ -59,6 +60,7 @@ requirements: ## Pin the dependencies of pyproject.toml again (needs uv; UPGRADE
 	@$(call pin,--group build --constraints requirements-dev.txt --output-file requirements-build.txt)
 	@$(call pin,--group celery --output-file bench/peers/requirements/celery.txt)
 	@$(call pin,--group dbos --output-file bench/peers/requirements/dbos.txt)
+	@$(call pin,--group prefect --output-file bench/peers/requirements/prefect.txt)
 
 clean: ## Remove .venv and what the tools left; .headway and its data stay
 	@rm -rf $(VENV) dist bench/results tests/chaos/results .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

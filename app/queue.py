@@ -65,21 +65,16 @@ REDIS_AWAY = (RedisError, OSError)
 
 
 class Job(Struct, frozen=True):
-    """A popped job: the stage that it names may or may not still be there to be claimed."""
+    """A popped job: the stage that it names may or may not still be there to be claimed.
+
+    ``dispatch_token``: which time of its being queued it stands for.
+    """
 
     id: str
+    stage: UUID
+    dispatch_token: int
     function: str
     score: float
-
-    @property
-    def stage(self) -> UUID:
-        """The stage to claim."""
-        return UUID(self.id.partition(":")[0])
-
-    @property
-    def dispatch_token(self) -> int:
-        """Which time of its being queued this job stands for."""
-        return int(self.id.partition(":")[2])
 
 
 def open_redis(url: str, *, blocking: bool = False) -> ArqRedis:
@@ -279,7 +274,11 @@ def _read_job(job_id: bytes, body: bytes, score: bytes) -> Job | None:
         function, *_ = deserialize_job_raw(body, deserializer=msgspec.msgpack.decode)
     except (SerializationError, TypeError):
         return None
-    return Job(job_id.decode(), function, float(score)) if JOB_ID.fullmatch(job_id) else None
+    if not JOB_ID.fullmatch(job_id):
+        return None
+    name = job_id.decode()
+    stage, _, dispatch_token = name.partition(":")
+    return Job(name, UUID(stage), int(dispatch_token), function, float(score))
 
 
 async def require_noeviction(redis: ArqRedis) -> None:

@@ -30,6 +30,8 @@ class Installation:
     process: subprocess.Popen[bytes]
     postgres: EmbeddedServer
     valkey: EmbeddedServer
+    settings: dict[str, str]
+    """In the environment of each of its processes."""
 
 
 @contextmanager
@@ -40,8 +42,9 @@ def running(data_dir: Path, postgres: EmbeddedServer, valkey: EmbeddedServer) ->
         RuntimeError: it did not come up in ``READY_TIMEOUT_S``.
 
     """
-    port = _free_port()
+    port = free_port()
     settings = {
+        "HEADWAY_DATA_DIR": str(data_dir),
         "HEADWAY_DATABASE_URL": postgres.url,
         "HEADWAY_REDIS_URL": valkey.url,
         "HEADWAY_STAGES_MAX": "10000",
@@ -49,33 +52,25 @@ def running(data_dir: Path, postgres: EmbeddedServer, valkey: EmbeddedServer) ->
         "HEADWAY_TASK_MODULES": "bench.light",
         "PYTHONPATH": str(ROOT),
     }
-    up = [sys.executable, "-m", "app.cli", "up", "--data-dir", str(data_dir), "--port", str(port)]
-    process = subprocess.Popen(up, env=os.environ | settings, stdout=subprocess.DEVNULL)
+    process = start(settings, "up", "--port", str(port))
     try:
         with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=RUN_TIMEOUT_S) as client:
             _wait_for_a_worker(client, process)
-            yield Installation(client, port, process, postgres, valkey)
+            yield Installation(client, port, process, postgres, valkey, settings)
     finally:
         process.terminate()
         process.wait(READY_TIMEOUT_S)
 
 
+def start(settings: dict[str, str], *command: str) -> subprocess.Popen[bytes]:
+    """Start ``headway`` with this command."""
+    program = [sys.executable, "-m", "app.cli", *command]
+    return subprocess.Popen(program, env=os.environ | settings, stdout=subprocess.DEVNULL)
+
+
 def seconds(client: httpx2.Client, name: str, workload: Workload) -> float:
-    """Run a workload from the start call to the end of its event stream; storing it before that is not counted.
-
-    Raises:
-        RuntimeError: not every stage was told to have completed, once each.
-
-    """
-    shape = workload.shape()
-    path = create(client, name, workload)
-    started = time.perf_counter()
-    client.post(f"{path}/start").raise_for_status()
-    told = told_to_the_end(client, path)
-    took = time.perf_counter() - started
-    if told["stage.completed"] != len(shape) or told["pipeline.completed"] != 1:
-        raise RuntimeError(f"{name} did not complete: {dict(told)}")
-    return took
+    """Run a workload from the start call to the end of its event stream; storing it before that is not counted."""
+    return run(client, [create(client, name, workload)], len(workload.shape()))
 
 
 def create(client: httpx2.Client, name: str, workload: Workload) -> str:
@@ -83,6 +78,23 @@ def create(client: httpx2.Client, name: str, workload: Workload) -> str:
     stages = [{"name": s, "task": workload.task, "depends_on": waits} for s, waits in workload.shape().items()]
     created = client.post("/api/v1/pipelines", json={"name": name, "stages": stages}).raise_for_status()
     return f"/api/v1/pipelines/{created.json()['uuid']}"
+
+
+def run(client: httpx2.Client, paths: list[str], stages: int) -> float:
+    """Start pipelines of so many stages each and follow them to the last end; return the seconds.
+
+    Raises:
+        RuntimeError: not every stage was told to have completed, once each.
+
+    """
+    started = time.perf_counter()
+    for path in paths:
+        client.post(f"{path}/start").raise_for_status()
+    told = [told_to_the_end(client, path) for path in paths]
+    took = time.perf_counter() - started
+    if any(each["stage.completed"] != stages or each["pipeline.completed"] != 1 for each in told):
+        raise RuntimeError(f"{', '.join(paths)} did not complete: {[dict(each) for each in told]}")
+    return took
 
 
 def told_to_the_end(client: httpx2.Client, path: str) -> Counter[str]:
@@ -104,7 +116,8 @@ def _wait_for_a_worker(client: httpx2.Client, up: subprocess.Popen[bytes]) -> No
     raise RuntimeError("Headway did not come up; what it said stands above.")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on just now."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

@@ -1,7 +1,7 @@
 """Other systems, each driven as a program of its own in an environment of its own.
 
-Such a program prints its versions and settings as one line of JSON; then, for each name of a workload on stdin, the
-seconds that it took.
+Such a program prints its versions and settings as one line of JSON, and its ``workloads`` if it does not take them all.
+Then, for each name of a workload on stdin, it prints the seconds, or an object of them if a run has more than one end.
 """
 
 import json
@@ -19,23 +19,29 @@ STOP_TIMEOUT_S = 60
 class Peer:
     """A running peer; ``about`` holds its versions and settings."""
 
-    def __init__(self, program: str, asked: IO[str], answers: IO[str]) -> None:
-        self._program, self._asked, self._answers = program, asked, answers
+    def __init__(self, name: str, asked: IO[str], answers: IO[str]) -> None:
+        self._name, self._asked, self._answers = name, asked, answers
         self.about: dict[str, Any] = json.loads(self._answer())
 
-    def seconds(self, workload: str) -> float:
-        """Run a workload from its submission to its last result."""
+    def takes(self, workload: str) -> bool:
+        """Whether it runs this one."""
+        return workload in self.about.get("workloads", [workload])
+
+    def seconds(self, workload: str) -> dict[str, float]:
+        """Run a workload from its submission to its last result; by name, as some have more than one end."""
         print(workload, file=self._asked, flush=True)
-        return float(self._answer())
+        answer = json.loads(self._answer())
+        ends = answer if isinstance(answer, dict) else {"": answer}
+        return {f"{self._name}, {end}" if end else self._name: seconds for end, seconds in ends.items()}
 
     def _answer(self) -> str:
         if not (line := self._answers.readline()):
-            raise RuntimeError(f"{self._program} has ended; what it said stands above.")
+            raise RuntimeError(f"{self._name} has ended; what it said stands above.")
         return line
 
 
 @contextmanager
-def running(python: Path, program: str, variables: Mapping[str, str]) -> Iterator[Peer]:
+def running(name: str, python: Path, program: str, variables: Mapping[str, str]) -> Iterator[Peer]:
     """A peer that has answered its first task.
 
     Raises:
@@ -48,6 +54,6 @@ def running(python: Path, program: str, variables: Mapping[str, str]) -> Iterato
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        yield Peer(program, process.stdin, process.stdout)
+        yield Peer(name, process.stdin, process.stdout)
         process.stdin.close()
         process.wait(STOP_TIMEOUT_S)

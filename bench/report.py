@@ -3,8 +3,10 @@
 import json
 import os
 import platform
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import groupby
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -16,6 +18,8 @@ from rich.table import Table
 from app import __version__
 
 PRECISE_BELOW = 100
+WIDTH = 120
+"""Columns of a report at least, as in a file."""
 RESULTS = Path(__file__).parent / "results"
 Measured = dict[str, dict[str, list[float]]]
 """Seconds of each run, by workload and system."""
@@ -46,14 +50,30 @@ def table(stages: dict[str, int], measured: Measured) -> Table:
     return rows
 
 
-def figures_table(figures: Figures) -> Table:
-    """One row a figure."""
-    rows = Table("measure", "what", box=box.SIMPLE_HEAD, pad_edge=False)
-    rows.add_column("figure", justify="right", no_wrap=True)
+def figures_tables(figures: Figures) -> Iterator[Table]:
+    """Of each measure, one row a thing that was measured; rows with the same units stand in one table."""
     for measure, told in figures.items():
-        for what, figure in told.items():
-            rows.add_row(measure, what, f"{figure:,.2f}" if figure < PRECISE_BELOW else f"{figure:,.0f}")
-    return rows
+        rows = {what: dict(units) for what, units in groupby(told.items(), key=lambda item: _what(item[0]))}
+        for units, alike in groupby(rows.items(), key=lambda row: [_unit(name) for name in row[1]]):
+            table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+            table.add_column(measure, no_wrap=True)
+            for unit in units:
+                table.add_column(unit, justify="right")
+            for what, row in alike:
+                table.add_row(what, *map(_short, row.values()))
+            yield table
+
+
+def _what(name: str) -> str:
+    return name.rpartition(": ")[0]
+
+
+def _unit(name: str) -> str:
+    return name.rpartition(": ")[2]
+
+
+def _short(figure: float) -> str:
+    return f"{figure:,.2f}" if figure < PRECISE_BELOW else f"{figure:,.0f}"
 
 
 def conditions(runs: int, load_before: float, peers: dict[str, Any]) -> dict[str, Any]:
@@ -73,9 +93,11 @@ def conditions(runs: int, load_before: float, peers: dict[str, Any]) -> dict[str
 def publish(stages: dict[str, int], measured: Measured, figures: Figures, conditions: dict[str, Any]) -> Path:
     """Print the tables and their conditions; write all, with the seconds of every run, to a file and return it."""
     console = Console()
-    for rows in (table(stages, measured), figures_table(figures)):
-        if rows.row_count:
-            console.print(rows)
+    console.width = max(console.width, WIDTH)
+    if measured:
+        console.print(table(stages, measured))
+    for rows in figures_tables(figures):
+        console.print(rows)
     for key, value in conditions.items():
         console.print(
             f"{key}: {value if isinstance(value, str) else json.dumps(value)}", highlight=False, soft_wrap=True

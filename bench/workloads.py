@@ -8,8 +8,9 @@ Shape = dict[str, list[str]]
 
 @dataclass(frozen=True)
 class Workload:
-    """A shape whose stages all run one task."""
+    """A shape whose stages all run one task; ``about`` says it in words."""
 
+    about: str
     shape: Callable[[], Shape]
     task: str = "noop"
 
@@ -34,10 +35,10 @@ def diamonds(count: int = 250) -> Shape:
 
 
 WORKLOADS = {
-    "chain-100": Workload(chain),
-    "fan-1000": Workload(fan),
-    "diamonds-250": Workload(diamonds),
-    "diamonds-2500": Workload(lambda: diamonds(2_500)),
-    "light-40": Workload(lambda: chain(40), "fibonacci"),
+    "chain-100": Workload("a hundred stages, one after the other", chain),
+    "fan-1000": Workload("a root, a thousand children, one that waits for them all", fan),
+    "diamonds-250": Workload("250 times A → B, C → D, side by side", diamonds),
+    "diamonds-2500": Workload("2,500 times A → B, C → D, side by side", lambda: diamonds(2_500)),
+    "light-40": Workload("forty light tasks in a row", lambda: chain(40), "fibonacci"),
 }
-"""``light-40``: forty light tasks in a row, fibonacci(10) each, as in the public benchmark of workflow engines."""
+"""``light-40``: fibonacci(10) each, as in the public benchmark of workflow engines."""

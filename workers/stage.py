@@ -44,17 +44,16 @@ class StageRunner:
         """arq's entry: run the attempt to its end, whatever that is, and hand over its outcome."""
         attempt: Attempt = ctx["attempt"]
         claim = attempt.claim
-        with structlog.contextvars.bound_contextvars(
-            pipeline=str(claim.pipeline), stage=claim.name, attempt=claim.attempt
-        ):
-            task = self.room.tasks.get(claim.task)
-            if task is None:
-                self.completer.put(_hand_back(claim))
-                return
-            reporter = Reporter(self.room, attempt, self.live)
-            ending = await self._execute(attempt, task, reporter)
-            completion = _completion(claim, ending, attempt.stop_reason)
-            self.completer.put(await diagnosed(completion, ending, reporter.heard))
+        # Never unbound: each attempt is an asyncio task of its own, and with it goes its context.
+        structlog.contextvars.bind_contextvars(pipeline=str(claim.pipeline), stage=claim.name, attempt=claim.attempt)
+        task = self.room.tasks.get(claim.task)
+        if task is None:
+            self.completer.put(_hand_back(claim))
+            return
+        reporter = Reporter(self.room, attempt, self.live)
+        ending = await self._execute(attempt, task, reporter)
+        completion = _completion(claim, ending, attempt.stop_reason)
+        self.completer.put(await diagnosed(completion, ending, reporter.heard))
 
     async def _execute(self, attempt: Attempt, task: Task, reporter: Reporter) -> Ending:
         try:

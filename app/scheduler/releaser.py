@@ -16,7 +16,7 @@ log = structlog.get_logger()
 
 
 class Releaser:
-    """The second of the two acts, on a hint or by sweep."""
+    """The second of the two acts, where the first has not done it too: on a hint or by sweep."""
 
     def __init__(self, pool: Pool, queue: JobQueue) -> None:
         self.pool = pool

@@ -4,6 +4,7 @@ import re
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 from urllib.parse import parse_qs, urlsplit
@@ -16,14 +17,24 @@ from bench.headway import Installation
 CLIENTS = (1, 32)
 DURATION_S = 5
 ROUND_TRIPS = 2_000
+COMMITS = "durable commits/s"
 TABLE = "CREATE TABLE IF NOT EXISTS bench_limit (pipeline bigint, seq bigint, type text, data json)"
 COMMIT = "INSERT INTO bench_limit VALUES (1, 2, 'stage.completed', '{}');\n"
 
 
 def measure(installation: Installation) -> dict[str, float]:
     """Commits of one row by pgbench with one connection and with many, and the median round trip of a PING."""
-    told = {f"{clients} connections: durable commits/s": _commits(installation, clients) for clients in CLIENTS}
+    told = {
+        f"{clients} {'connection' if clients == 1 else 'connections'}: {COMMITS}": _commits(installation, clients)
+        for clients in CLIENTS
+    }
     return told | {"Redis round trip: ms": _round_trip_ms(installation)}
+
+
+def of_commits(figures: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """How many commits a second this measure found to be possible, by number of connections, if it was made."""
+    told = figures.get("limit", {})
+    return {name.partition(":")[0]: figure for name, figure in told.items() if name.endswith(COMMITS)}
 
 
 def _commits(installation: Installation, clients: int) -> float:

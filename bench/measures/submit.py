@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
+from itertools import cycle, islice
 
 from bench import wire
 from bench.headway import Installation
@@ -21,15 +23,19 @@ BODY = {
 
 def measure(installation: Installation) -> dict[str, float]:
     """Create as many as possible through HTTP, each answered before the next of its connection; none is started."""
-    took_s, count = asyncio.run(_submit(installation.port))
-    return {"pipelines/s": count / took_s}
+    return {"pipelines/s": rate([installation.port])}
 
 
-async def _submit(port: int) -> tuple[float, int]:
+def rate(ports: Sequence[int]) -> float:
+    """Pipelines a second over connections that are spread over these API processes."""
+    return asyncio.run(_submit(ports))
+
+
+async def _submit(ports: Sequence[int]) -> float:
     started = time.perf_counter()
     end = started + DURATION_S
-    counts = await asyncio.gather(*(_one(port, end) for _ in range(CONNECTIONS)))
-    return time.perf_counter() - started, sum(counts)
+    counts = await asyncio.gather(*(_one(port, end) for port in islice(cycle(ports), CONNECTIONS)))
+    return sum(counts) / (time.perf_counter() - started)
 
 
 async def _one(port: int, end: float) -> int:
