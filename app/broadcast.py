@@ -160,7 +160,8 @@ class Broadcaster:
         frames = [(int(event.id or 0), frame(event, event.id)) for event in found]
         for client in clients:
             client.give(frames, complete=complete)
-        if len(found) == EVENTS_PER_READ:
+        if len(found) == EVENTS_PER_READ:  # there is more already, so nothing to gather
+            self._read_at.pop(pipeline, None)
             self.look([pipeline])
 
     def _clients_with_room(self, pipeline: UUID) -> list[Subscription]:

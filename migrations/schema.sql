@@ -404,8 +404,8 @@ DECLARE
     is_little boolean;
     locked bigint[];
     moment timestamptz;
-    news new_event[];
-    ended ended_stage[];
+    done record; -- of end_attempts
+    told record; -- of tell_dependents
     queued queued_stage[];
     skips new_event[];
     wanted uuid[];
@@ -418,9 +418,11 @@ BEGIN
     is_little := cardinality(pipelines) <= pipelines_max AND dependents <= dependents_max;
     locked := lock_pipelines(pipelines, false);
     moment := clock_timestamp();
-    SELECT e.news, e.ended INTO news, ended FROM end_attempts(completions, locked, moment, is_little) AS e;
-    IF is_little AND ended IS NOT NULL THEN
-        SELECT d.queued, d.skips INTO queued, skips FROM tell_dependents(ended, moment) AS d;
+    done := end_attempts(completions, locked, moment, is_little);
+    IF is_little AND done.ended IS NOT NULL THEN
+        told := tell_dependents(done.ended, moment);
+        queued := told.queued;
+        skips := told.skips;
     END IF;
     IF queued IS NOT NULL THEN
         SELECT array_agg(stage), array_agg(dispatch_token), array_agg(gen_random_uuid())
@@ -434,13 +436,13 @@ BEGIN
             started := start_stages(worker, wanted, dispatch_tokens, lease_tokens, locked, moment);
         END IF;
     END IF;
-    PERFORM append_events(news || queued_news(queued) || skips || started, moment);
-    IF is_little AND ended IS NOT NULL AND (queued IS NULL OR cardinality(locked) > 1) THEN
-        PERFORM settle_pipelines(ARRAY(SELECT e.pipeline_id FROM unnest(ended) AS e), moment); -- the hints name no others
+    PERFORM append_events(done.news || queued_news(queued) || skips || started, moment);
+    IF is_little AND done.ended IS NOT NULL AND (queued IS NULL OR cardinality(locked) > 1) THEN
+        PERFORM settle_pipelines(ARRAY(SELECT e.pipeline_id FROM unnest(done.ended) AS e), moment); -- the hints name no others
     END IF;
     RETURN (completed(
-        completions, locked, news,
-        NOT is_little OR skips IS NOT NULL OR cardinality(ended) IS DISTINCT FROM cardinality(news))::jsonb || jsonb_build_object(
+        completions, locked, done.news,
+        NOT is_little OR skips IS NOT NULL OR cardinality(done.ended) IS DISTINCT FROM cardinality(done.news))::jsonb || jsonb_build_object(
         'queued', CASE WHEN cardinality(started) = cardinality(queued) THEN '[]' ELSE to_dispatch(queued, moment) END,
         'claims', CASE WHEN started IS NULL THEN '[]' ELSE granted(wanted, lease_tokens, locked) END))::json;
 END $$;

@@ -13,7 +13,7 @@ RELEASES = (
         "told_by_nobody",
         "a worker that follows up marks its stages as told, and tells nobody",
         AT_ONCE,
-        {"IF is_little AND ended IS NOT NULL THEN": "IF false THEN"},
+        {"IF is_little AND done.ended IS NOT NULL THEN": "IF false THEN"},
         ("test_what_waited_for_it_is_queued_at_once",),
     ),
     Mutant(
@@ -55,7 +55,7 @@ RELEASES = (
         "follow_up_does_not_settle",
         "the last outcome leaves its pipeline to the sweep",
         AT_ONCE,
-        {"PERFORM settle_pipelines(ARRAY(SELECT e.pipeline_id FROM unnest(ended) AS e), moment);": "NULL;"},
+        {"PERFORM settle_pipelines(ARRAY(SELECT e.pipeline_id FROM unnest(done.ended) AS e), moment);": "NULL;"},
         ("test_the_last_outcome_ends_its_pipeline",),
     ),
     Mutant(
@@ -63,8 +63,8 @@ RELEASES = (
         "an outcome that is refused ends its pipeline, and nobody hears of it",
         AT_ONCE,
         {
-            "IF is_little AND ended IS NOT NULL AND (queued": "IF is_little AND (queued",
-            "ARRAY(SELECT e.pipeline_id FROM unnest(ended) AS e)": "locked",
+            "IF is_little AND done.ended IS NOT NULL AND (queued": "IF is_little AND (queued",
+            "ARRAY(SELECT e.pipeline_id FROM unnest(done.ended) AS e)": "locked",
         },
         ("test_an_outcome_that_comes_again_ends_nothing",),
     ),
@@ -124,7 +124,7 @@ RELEASES = (
         "due_retries_not_told",
         "a stage that is to be tried again at once waits for a sweep",
         AT_ONCE,
-        {" OR cardinality(ended) IS DISTINCT FROM cardinality(news)": ""},
+        {" OR cardinality(done.ended) IS DISTINCT FROM cardinality(done.news)": ""},
         ("test_a_stage_that_goes_on_elsewhere_is_left_to_the_schedulers_at_once",),
     ),
 )
