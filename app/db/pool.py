@@ -28,6 +28,7 @@ UNREACHABLE = (
     asyncpg.InsufficientResourcesError,
     asyncpg.TransactionRollbackError,
     asyncpg.LockNotAvailableError,
+    asyncpg.ReadOnlySQLTransactionError,  # a standby, in the middle of a failover
 )
 # What Postgres refuses to store, SQLSTATE classes 22 and 23: the caller's data is at fault.
 BAD_DATA = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
