@@ -92,6 +92,7 @@ BEGIN
 END $$;
 
 CREATE FUNCTION stages_of(completions jsonb) RETURNS uuid[] LANGUAGE plpgsql IMMUTABLE AS $$
+-- The stages whose attempts a batch tells of.
 BEGIN
     RETURN ARRAY(SELECT (c ->> 'stage')::uuid FROM jsonb_array_elements(completions) AS c);
 END $$;
@@ -149,7 +150,8 @@ BEGIN
                ELSE ended_news(json_build_object('task_id', uuid, 'attempt', attempt, 'outcome', outcome,
                                                  'error', error, 'diagnosis', diagnosis), allow_failure)
                END)::new_event),
-           array_agg(ROW (pipeline_id, position, is_well(status, allow_failure))::ended_stage) FILTER (WHERE status <> 'retrying')
+           array_agg(ROW (pipeline_id, position, is_well(status, allow_failure))::ended_stage)
+               FILTER (WHERE status <> 'retrying')
       INTO news, ended FROM done;
 END $$;
 

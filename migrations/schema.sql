@@ -412,6 +412,7 @@ DECLARE
     dispatch_tokens integer[];
     lease_tokens uuid[];
     started new_event[];
+    releasable boolean; -- what a scheduler has to look at: more has ended, was skipped or is to be tried again
 BEGIN
     SELECT array_agg(DISTINCT s.pipeline_id), sum(s.dependents) INTO pipelines, dependents
       FROM stages AS s WHERE s.uuid = ANY (stages_of(completions));
@@ -438,11 +439,11 @@ BEGIN
     END IF;
     PERFORM append_events(done.news || queued_news(queued) || skips || started, moment);
     IF is_little AND done.ended IS NOT NULL AND (queued IS NULL OR cardinality(locked) > 1) THEN
-        PERFORM settle_pipelines(ARRAY(SELECT e.pipeline_id FROM unnest(done.ended) AS e), moment); -- the hints name no others
+        -- Those only, for the hints name no others.
+        PERFORM settle_pipelines(ARRAY(SELECT e.pipeline_id FROM unnest(done.ended) AS e), moment);
     END IF;
-    RETURN (completed(
-        completions, locked, done.news,
-        NOT is_little OR skips IS NOT NULL OR cardinality(done.ended) IS DISTINCT FROM cardinality(done.news))::jsonb || jsonb_build_object(
+    releasable := NOT is_little OR skips IS NOT NULL OR cardinality(done.ended) IS DISTINCT FROM cardinality(done.news);
+    RETURN (completed(completions, locked, done.news, releasable)::jsonb || jsonb_build_object(
         'queued', CASE WHEN cardinality(started) = cardinality(queued) THEN '[]' ELSE to_dispatch(queued, moment) END,
         'claims', CASE WHEN started IS NULL THEN '[]' ELSE granted(wanted, lease_tokens, locked) END))::json;
 END $$;
@@ -772,7 +773,8 @@ BEGIN
                ELSE ended_news(json_build_object('task_id', uuid, 'attempt', attempt, 'outcome', outcome,
                                                  'error', error, 'diagnosis', diagnosis), allow_failure)
                END)::new_event),
-           array_agg(ROW (pipeline_id, position, is_well(status, allow_failure))::ended_stage) FILTER (WHERE status <> 'retrying')
+           array_agg(ROW (pipeline_id, position, is_well(status, allow_failure))::ended_stage)
+               FILTER (WHERE status <> 'retrying')
       INTO news, ended FROM done;
 END $$;
 
@@ -1664,6 +1666,7 @@ $$;
 CREATE FUNCTION public.stages_of(completions jsonb) RETURNS uuid[]
     LANGUAGE plpgsql IMMUTABLE
     AS $$
+-- The stages whose attempts a batch tells of.
 BEGIN
     RETURN ARRAY(SELECT (c ->> 'stage')::uuid FROM jsonb_array_elements(completions) AS c);
 END $$;
