@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from bench.report import Measured
+from bench.report import Measured, over_celery
 from bench.workloads import WORKLOADS
 
 WIDTH, LEFT, RIGHT, ROW, GROUP, TOP, FOOT = 800, 130, 170, 18, 36, 64, 64
@@ -44,7 +44,7 @@ def draw(stages: dict[str, int], measured: Measured, conditions: dict[str, Any],
     bottom = TOP
     groups: list[str] = []
     for name, timings in measured.items():
-        groups += _group(bottom, name, {system: [stages[name] / s for s in t] for system, t in timings.items()}, scale)
+        groups += _group(bottom, name, stages[name], timings, scale)
         bottom += GROUP + ROW * len(timings)
     height = bottom + FOOT
     picture = [
@@ -65,12 +65,12 @@ def draw(stages: dict[str, int], measured: Measured, conditions: dict[str, Any],
     return file
 
 
-def _group(y: int, name: str, rates: dict[str, list[float]], scale: _Scale) -> Iterator[str]:
+def _group(y: int, name: str, stages: int, timings: dict[str, list[float]], scale: _Scale) -> Iterator[str]:
     heading = f'<tspan class="w">{escape(name)}</tspan> {escape(WORKLOADS[name].about)}'
     yield f'<text x="24" y="{y + 26}">{heading}</text>'
-    for n, (system, runs) in enumerate(rates.items()):
-        ratio = median(runs) / median(rates["celery"]) if "celery" in rates else None
-        yield from _row(y + GROUP - 4 + n * ROW, system, runs, ratio, scale)
+    for n, (system, times) in enumerate(timings.items()):
+        rates = [stages / seconds for seconds in times]
+        yield from _row(y + GROUP - 4 + n * ROW, system, rates, over_celery(timings, system), scale)
 
 
 def _row(y: int, system: str, runs: list[float], ratio: float | None, scale: _Scale) -> Iterator[str]:

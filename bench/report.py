@@ -28,7 +28,7 @@ Figures = dict[str, dict[str, float]]
 
 
 def table(stages: dict[str, int], measured: Measured) -> Table:
-    """One row a workload and system; the ratio is Headway's stages per second over Celery's."""
+    """One row a workload and system, with its stages per second over Celery's."""
     rows = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("workload", "system"):
         rows.add_column(heading, no_wrap=True)
@@ -36,7 +36,6 @@ def table(stages: dict[str, int], measured: Measured) -> Table:
         rows.add_column(heading, justify="right", no_wrap=True)
     for workload, timings in measured.items():
         count = stages[workload]
-        peer = median(timings["celery"]) if "celery" in timings else None
         for system, times in timings.items():
             middle = median(times)
             rows.add_row(
@@ -45,9 +44,19 @@ def table(stages: dict[str, int], measured: Measured) -> Table:
                 f"{middle:.3f} ({min(times):.3f}–{max(times):.3f})",
                 f"{count / middle:,.0f}",
                 f"{1_000 * middle / count:.2f}",
-                f"{peer / middle:.2f}" if peer else "",
+                f"{ratio:.2f}" if (ratio := over_celery(timings, system)) else "",
             )
     return rows
+
+
+def over_celery(timings: dict[str, list[float]], system: str) -> float | None:
+    """How many times Celery's rate a system has, as the median over the turns; None if Celery did not take part.
+
+    In a turn they ran soon one after the other, so a machine that grows slower or faster meanwhile changes nothing.
+    """
+    if "celery" not in timings:
+        return None
+    return median(celery / own for celery, own in zip(timings["celery"], timings[system], strict=False))
 
 
 def figures_tables(figures: Figures) -> Iterator[Table]:
