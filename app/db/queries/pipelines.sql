@@ -31,28 +31,23 @@ SELECT json_build_object(
            'started_at', p.started_at, 'finished_at', p.finished_at,
            'stages', s.stages, 'stage_tasks', s.stage_tasks, 'results', s.results)
   FROM pipelines AS p CROSS JOIN LATERAL (
-      SELECT json_agg(json_build_object(
-                 'name', s.name, 'task', s.task, 'queue', s.queue, 'status', s.status, 'attempt', s.attempt,
-                 'task_id', s.uuid, 'params', s.params, 'depends_on', coalesce(d.names, '[]'),
-                 'trigger_rule', s.trigger_rule, 'allow_failure', s.allow_failure,
-                 'waiting_reason', h.reason,
-                 'progress', s.progress, 'result', s.result, 'error', s.error, 'diagnosis', s.diagnosis,
-                 'worker', w.name, 'retry_at', s.retry_at, 'queued_at', s.queued_at, 'started_at', s.started_at,
-                 'finished_at', s.finished_at) ORDER BY s.position) AS stages,
-             json_object_agg(s.name, s.uuid ORDER BY s.position) AS stage_tasks,
-             coalesce(json_object_agg(s.name, s.result ORDER BY s.position) FILTER (WHERE s.result IS NOT NULL), '{}')
-                 AS results
-        FROM stages AS s
-        LEFT JOIN workers AS w ON w.id = s.worker_id
-        LEFT JOIN (SELECT 'queued' AS status, q.queue, q.task, why_held_back('queued', q.queue, q.task) AS reason
-                     FROM (SELECT DISTINCT of.queue, of.task FROM stages AS of
-                            WHERE of.pipeline_id = p.id AND of.status || '' = 'queued') AS q) AS h
-               USING (status, queue, task)
-        LEFT JOIN (SELECT e.stage, json_agg(o.name ORDER BY o.position) AS names
-                     FROM dependencies AS e
-                     JOIN stages AS o ON o.pipeline_id = e.pipeline_id AND o.position = e.depends_on
-                    WHERE e.pipeline_id = p.id GROUP BY e.stage) AS d ON d.stage = s.position
-       WHERE s.pipeline_id = p.id) AS s
+      SELECT json_agg(s) AS stages, json_object_agg(s.name, s.task_id) AS stage_tasks,
+             coalesce(json_object_agg(s.name, s.result) FILTER (WHERE s.result IS NOT NULL), '{}') AS results
+        FROM (SELECT s.name, s.task, s.queue, s.status, s.attempt, s.uuid AS task_id, s.params,
+                     coalesce(d.names, '[]') AS depends_on, s.trigger_rule, s.allow_failure, h.reason AS waiting_reason,
+                     s.progress, s.result, s.error, s.diagnosis, w.name AS worker, s.retry_at, s.queued_at,
+                     s.started_at, s.finished_at
+                FROM stages AS s
+                LEFT JOIN workers AS w ON w.id = s.worker_id
+                LEFT JOIN (SELECT 'queued' AS status, q.queue, q.task, why_held_back('queued', q.queue, q.task) AS reason
+                             FROM (SELECT DISTINCT of.queue, of.task FROM stages AS of
+                                    WHERE of.pipeline_id = p.id AND of.status || '' = 'queued') AS q) AS h
+                       USING (status, queue, task)
+                LEFT JOIN (SELECT e.stage, json_agg(o.name ORDER BY o.position) AS names
+                             FROM dependencies AS e
+                             JOIN stages AS o ON o.pipeline_id = e.pipeline_id AND o.position = e.depends_on
+                            WHERE e.pipeline_id = p.id GROUP BY e.stage) AS d ON d.stage = s.position
+               WHERE s.pipeline_id = p.id ORDER BY s.position) AS s) AS s
  WHERE p.uuid = $1
 
 -- name: progress
