@@ -95,7 +95,7 @@ CREATE TABLE queues (
 INSERT INTO queues (name) VALUES ('training'), ('evaluation'), ('default'), ('preprocessing'), ('maintenance');
 
 CREATE TABLE stages (
-    pipeline_id     bigint NOT NULL REFERENCES pipelines (id),
+    pipeline_id     bigint NOT NULL,                            -- no foreign key: Postgres would look again at each change
     position        natural_number NOT NULL,
     uuid            uuid NOT NULL UNIQUE,
     name            stage_name NOT NULL,
@@ -155,6 +155,7 @@ CREATE INDEX stages_queued ON stages (queued_at, uuid) WHERE status = 'queued';
 CREATE INDEX stages_running ON stages (worker_id) WHERE status = 'running';
 CREATE INDEX stages_retrying ON stages (retry_at) WHERE status = 'retrying';
 CREATE INDEX stages_to_give_up ON stages (give_up_at) WHERE give_up_at IS NOT NULL;
+CREATE INDEX stages_to_give_up_of_pipeline ON stages (pipeline_id, give_up_at) WHERE give_up_at IS NOT NULL;
 CREATE INDEX stages_to_propagate ON stages (pipeline_id, position)
     WHERE finished_at IS NOT NULL AND NOT propagated;
 
@@ -180,7 +181,7 @@ CREATE TABLE attempts (
     finished_at  timestamptz,
     PRIMARY KEY (pipeline_id, position, attempt),
     CHECK ((outcome IS NULL) = (finished_at IS NULL))
-);
+) WITH (fillfactor = 50); -- each is updated once, when it ends; on the same page that costs no index anything
 
 CREATE TABLE events (
     pipeline_id  bigint NOT NULL,
@@ -253,7 +254,7 @@ CREATE TYPE ended_stage AS (pipeline_id bigint, position integer, went_well bool
 CREATE FUNCTION lock_pipelines(ids bigint[], wait boolean) RETURNS bigint[] LANGUAGE plpgsql AS $$
 -- Locks pipelines in id order and returns those it got. Of several it takes the free ones. For a single one it waits: a
 -- moment, because whoever holds it works in milliseconds, or two seconds if the caller has come back for it. NO KEY
--- UPDATE, so that inserting stages (KEY SHARE) never waits for a transition.
+-- UPDATE, so that inserting what refers to a pipeline (KEY SHARE) never waits for a transition.
 DECLARE
     locked bigint[];
 BEGIN
@@ -276,6 +277,8 @@ END $$;
 CREATE FUNCTION append_events(new_events new_event[], moment timestamptz) RETURNS void LANGUAGE plpgsql AS $$
 -- Numbers events gaplessly per pipeline, in array order, and keeps the pipelines' counters with them. The caller holds
 -- the pipelines' locks; that, and not a sequence, is what makes seq follow the order of commits.
+DECLARE
+    here bigint; -- their place among those of all pipelines (next migration)
 BEGIN
     IF new_events IS NULL THEN
         RETURN;
@@ -283,14 +286,15 @@ BEGIN
     IF current_setting('synchronous_commit') = 'off' THEN
         PERFORM set_config('synchronous_commit', 'on', true);
     END IF;
+    here := next_place();
     WITH numbered AS MATERIALIZED (
         SELECT e.pipeline_id, p.last_seq + row_number() OVER (PARTITION BY e.pipeline_id ORDER BY e.place) AS seq,
                e.type, e.subject, e.data
           FROM unnest(new_events) WITH ORDINALITY AS e (pipeline_id, type, subject, data, place)
           JOIN pipelines AS p ON p.id = e.pipeline_id
     ), stored AS (
-        INSERT INTO events (pipeline_id, seq, type, subject, data, "time")
-        SELECT pipeline_id, seq, type, subject, data, moment FROM numbered
+        INSERT INTO events (pipeline_id, seq, type, subject, data, "time", place)
+        SELECT pipeline_id, seq, type, subject, data, moment, here FROM numbered
     )
     UPDATE pipelines AS p
        SET last_seq = n.last_seq, open_stages = p.open_stages - n.ended, broken_stages = p.broken_stages + n.broken
@@ -356,7 +360,7 @@ CREATE FUNCTION why_held_back(status text, queue text, task text) RETURNS text L
 $$;
 
 CREATE FUNCTION give_up_at(queued_at timestamptz, queue_timeout_s double precision, expires_at timestamptz)
-RETURNS timestamptz LANGUAGE sql IMMUTABLE AS $$
+RETURNS timestamptz LANGUAGE sql STABLE AS $$
 -- When a stage that is queued now has waited long enough; null if it may wait for ever.
     SELECT least(queued_at + queue_timeout_s * interval '1 second', expires_at)
 $$;
@@ -364,11 +368,10 @@ $$;
 CREATE FUNCTION to_dispatch(queued queued_stage[], moment timestamptz) RETURNS json LANGUAGE sql AS $$
 -- What the caller has to put on Redis once its transaction has committed; nothing for pipelines that are not running,
 -- nor for paused queues.
-    SELECT coalesce(json_agg(json_build_object(
-               'stage', q.stage, 'dispatch_token', q.dispatch_token, 'task', q.task, 'queue', q.queue,
-               'slot', q.slot, 'priority', p.priority, 'queued_at', moment)), '[]')
-      FROM unnest(queued) AS q JOIN pipelines AS p ON p.id = q.pipeline_id AND p.status = 'running'
-     WHERE q.queue <> ALL (paused_queues())
+    SELECT coalesce(json_agg(d), '[]') FROM (
+        SELECT q.stage, q.dispatch_token, q.task, q.queue, q.slot, p.priority, moment AS queued_at
+          FROM unnest(queued) AS q JOIN pipelines AS p ON p.id = q.pipeline_id AND p.status = 'running'
+         WHERE q.queue <> ALL ((SELECT paused_queues())::text[])) AS d
 $$;
 
 CREATE FUNCTION hints(ids bigint[], releasable boolean) RETURNS json LANGUAGE sql AS $$
@@ -538,17 +541,15 @@ $$;
 
 CREATE FUNCTION granted(wanted uuid[], lease_tokens uuid[], locked bigint[]) RETURNS json LANGUAGE sql AS $$
 -- What the attempts need to run that hold their stages with these lease tokens.
-    SELECT coalesce(json_agg(json_build_object(
-               'stage', s.uuid, 'attempt', s.attempt, 'lease_token', s.lease_token, 'pipeline', p.uuid,
-               'pipeline_name', p.name, 'name', s.name, 'task', s.task, 'slot', s.slot, 'params', s.params,
-               'references', s."references", 'max_retries', s.max_retries, 'failures', s.failures,
-               'retry_delay_s', s.retry_delay_s, 'retry_backoff', s.retry_backoff,
-               'retry_delay_max_s', s.retry_delay_max_s, 'timeout_s', s.timeout_s,
-               'started_at', extract(epoch FROM s.started_at), 'expires_at', extract(epoch FROM s.expires_at),
-               'resume_from', CASE WHEN s.attempt > 1 THEN resume_point(s.pipeline_id, s.position) END)), '[]')
-      FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id
-     WHERE s.uuid = ANY (wanted) AND s.status || '' = 'running' AND s.pipeline_id + 0 = ANY (locked)
-       AND s.lease_token = lease_tokens[array_position(wanted, s.uuid)]
+    SELECT coalesce(json_agg(g), '[]') FROM (
+        SELECT s.uuid AS stage, s.attempt, s.lease_token, p.uuid AS pipeline, p.name AS pipeline_name, s.name, s.task,
+               s.slot, s.params, s."references", s.max_retries, s.failures, s.retry_delay_s, s.retry_backoff,
+               s.retry_delay_max_s, s.timeout_s, date_part('epoch', s.started_at) AS started_at,
+               date_part('epoch', s.expires_at) AS expires_at,
+               CASE WHEN s.attempt > 1 THEN resume_point(s.pipeline_id, s.position) END AS resume_from
+          FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id
+         WHERE s.uuid = ANY (wanted) AND s.status || '' = 'running' AND s.pipeline_id + 0 = ANY (locked)
+           AND s.lease_token = lease_tokens[array_position(wanted, s.uuid)]) AS g
 $$;
 
 CREATE FUNCTION claim_stages(worker uuid, wanted uuid[], dispatch_tokens integer[], lease_tokens uuid[], wait boolean)
@@ -566,7 +567,8 @@ BEGIN
     END IF;
     news := start_stages(worker, wanted, dispatch_tokens, lease_tokens, locked, moment);
     PERFORM append_events(news, moment);
-    RETURN json_build_object('claims', granted(wanted, lease_tokens, locked), 'locked', left_out(wanted, locked),
+    RETURN json_build_object('claims', granted(wanted, lease_tokens, locked),
+                             'locked', CASE WHEN cardinality(news) = cardinality(wanted) THEN '[]' ELSE left_out(wanted, locked) END,
                              'hints', hints(ARRAY(SELECT DISTINCT n.pipeline_id FROM unnest(news) AS n), false));
 END $$;
 
@@ -586,7 +588,7 @@ BEGIN
                    ELSE jsonb_build_object('code', 'queue_timeout', 'message', format(
                        'It waited in the queue %s for longer than its queue timeout of %s s.', s.queue, s.queue_timeout_s))
                    END
-         WHERE s.pipeline_id = ANY (locked) AND s.give_up_at <= moment AND s.queue || '' <> ALL (paused_queues())
+         WHERE s.pipeline_id = ANY (locked) AND s.give_up_at <= moment AND s.queue || '' <> ALL ((SELECT paused_queues())::text[])
            AND EXISTS (SELECT FROM pipelines AS p WHERE p.id = s.pipeline_id AND p.status = 'running')
         RETURNING s.pipeline_id, s.name, s.uuid, s.attempt, s.error, s.allow_failure
     )
@@ -701,7 +703,7 @@ CREATE FUNCTION due_pipelines(batch integer) RETURNS SETOF bigint LANGUAGE sql S
       ORDER BY s.retry_at LIMIT batch)
     UNION
     (SELECT s.pipeline_id FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id AND p.status = 'running'
-      WHERE s.give_up_at <= clock_timestamp() AND s.queue <> ALL (paused_queues()) ORDER BY s.give_up_at LIMIT batch)
+      WHERE s.give_up_at <= clock_timestamp() AND s.queue <> ALL ((SELECT paused_queues())::text[]) ORDER BY s.give_up_at LIMIT batch)
 $$;
 
 CREATE FUNCTION releasable_pipelines(batch integer) RETURNS SETOF bigint LANGUAGE sql STABLE AS $$
@@ -778,7 +780,7 @@ BEGIN
                    'stage', s.uuid, 'dispatch_token', s.dispatch_token, 'task', s.task, 'queue', s.queue,
                    'slot', s.slot, 'priority', pipeline.priority, 'queued_at', s.queued_at)), '[]')
           FROM stages AS s
-         WHERE NOT pause AND s.pipeline_id = pipeline.id AND s.status = 'queued' AND s.queue <> ALL (paused_queues())));
+         WHERE NOT pause AND s.pipeline_id = pipeline.id AND s.status = 'queued' AND s.queue <> ALL ((SELECT paused_queues())::text[])));
 END $$;
 
 CREATE FUNCTION stages_to_retry(pipeline bigint, only_stage integer) RETURNS integer[] LANGUAGE sql STABLE AS $$

@@ -98,15 +98,16 @@ BEGIN
 END $$;
 
 CREATE FUNCTION end_attempts(
-    completions jsonb, locked bigint[], moment timestamptz, followed_up boolean, OUT news new_event[], OUT ended ended_stage[]
+    completions jsonb, wanted uuid[], locked bigint[], moment timestamptz, followed_up boolean,
+    OUT news new_event[], OUT ended ended_stage[]
 ) LANGUAGE plpgsql AS $$
 -- Writes down how attempts ended, and why they failed if they did, in pipelines that the caller has locked. Only the
--- attempt that holds its stage may do it. `followed_up`: the caller tells the dependents in the same transaction.
-DECLARE
-    ended_stages uuid[] := stages_of(completions);
+-- attempt that holds its stage may do it. `wanted`: the stages_of the batch. `followed_up`: the caller tells the
+-- dependents in the same transaction.
 BEGIN
     WITH decided AS MATERIALIZED (
-        SELECT c.*, CASE WHEN c.outcome = 'completed' THEN 'completed'
+        SELECT c.*, s.pipeline_id, s.position,
+               CASE WHEN c.outcome = 'completed' THEN 'completed'
                          WHEN p.status = 'cancelling' OR s.cancel_asked THEN 'cancelled'
                          WHEN c.retry_delay_s IS NOT NULL THEN 'retrying'
                          WHEN c.outcome = 'cancelled' THEN 'cancelled'
@@ -114,7 +115,7 @@ BEGIN
           FROM jsonb_to_recordset(completions) AS c (
                    stage uuid, attempt integer, lease_token uuid, outcome text, result jsonb, error jsonb,
                    retry_delay_s double precision, costs_retry boolean, diagnosis jsonb)
-          JOIN stages AS s ON s.uuid = c.stage AND s.uuid = ANY (ended_stages) AND s.pipeline_id + 0 = ANY (locked)
+          JOIN stages AS s ON s.uuid = c.stage AND s.uuid = ANY (wanted) AND s.pipeline_id + 0 = ANY (locked)
           JOIN pipelines AS p ON p.id = s.pipeline_id
     ), done AS (
         UPDATE stages AS s
@@ -130,8 +131,8 @@ BEGIN
                finished_at = CASE WHEN d.status <> 'retrying' THEN moment END,
                propagated = d.status <> 'retrying' AND (s.dependents = 0 OR followed_up)
           FROM decided AS d
-         WHERE s.uuid = d.stage AND s.uuid = ANY (ended_stages) AND s.status || '' = 'running' AND s.attempt = d.attempt
-           AND s.lease_token = d.lease_token
+         WHERE s.pipeline_id = d.pipeline_id AND s.position = d.position AND s.status || '' = 'running'
+           AND s.attempt = d.attempt AND s.lease_token = d.lease_token
         RETURNING s.pipeline_id, s.position, s.name, s.uuid, s.task, s.attempt, s.status, s.error, s.diagnosis,
                   s.retry_at, d.outcome, d.error AS why, s.allow_failure
     ), recorded AS (
@@ -155,39 +156,41 @@ BEGIN
       INTO news, ended FROM done;
 END $$;
 
-CREATE FUNCTION completed(completions jsonb, locked bigint[], news new_event[], releasable boolean) RETURNS json
-LANGUAGE plpgsql AS $$
+CREATE FUNCTION completed(
+    completions jsonb, wanted uuid[], locked bigint[], news new_event[], releasable boolean,
+    OUT hints json, OUT locked_out json, OUT stale json
+) LANGUAGE plpgsql AS $$
 -- The answer to a batch of completions: `stale` ones came from an attempt that does not hold its stage, unless this very
 -- attempt has said it before.
 DECLARE
-    ended_stages uuid[] := stages_of(completions);
-    are_all boolean := coalesce(cardinality(news), 0) = cardinality(ended_stages);
+    are_all boolean := coalesce(cardinality(news), 0) = cardinality(wanted);
 BEGIN
-    RETURN json_build_object(
-        'hints', hints(ARRAY(SELECT DISTINCT n.pipeline_id FROM unnest(news) AS n), releasable),
-        'locked', CASE WHEN are_all THEN '[]' ELSE left_out(ended_stages, locked) END,
-        'stale', CASE WHEN are_all THEN '[]' ELSE (
-            SELECT coalesce(json_agg(c.stage) FILTER (
-                       WHERE s.uuid IS NULL
-                          OR (s.pipeline_id = ANY (locked) AND a.outcome IS DISTINCT FROM c.outcome)), '[]')
-              FROM jsonb_to_recordset(completions) AS c (stage uuid, attempt integer, lease_token uuid, outcome text)
-              LEFT JOIN stages AS s ON s.uuid = c.stage AND s.uuid = ANY (ended_stages)
-              LEFT JOIN attempts AS a ON a.pipeline_id = s.pipeline_id AND a.position = s.position
-                                     AND a.attempt = c.attempt AND a.lease_token = c.lease_token) END);
+    hints := hints(ARRAY(SELECT DISTINCT n.pipeline_id FROM unnest(news) AS n), releasable);
+    locked_out := CASE WHEN are_all THEN '[]' ELSE left_out(wanted, locked) END;
+    stale := CASE WHEN are_all THEN '[]' ELSE (
+        SELECT coalesce(json_agg(c.stage) FILTER (
+                   WHERE s.uuid IS NULL OR (s.pipeline_id = ANY (locked) AND a.outcome IS DISTINCT FROM c.outcome)), '[]')
+          FROM jsonb_to_recordset(completions) AS c (stage uuid, attempt integer, lease_token uuid, outcome text)
+          LEFT JOIN stages AS s ON s.uuid = c.stage AND s.uuid = ANY (wanted)
+          LEFT JOIN attempts AS a ON a.pipeline_id = s.pipeline_id AND a.position = s.position
+                                 AND a.attempt = c.attempt AND a.lease_token = c.lease_token) END;
 END $$;
 
 CREATE FUNCTION complete_stages(completions jsonb, wait boolean) RETURNS json LANGUAGE plpgsql AS $$
 -- The first of the two acts: an attempt's outcome with its event; nothing else. Releasing the dependents is the second act,
 -- in release_pipelines.
 DECLARE
+    wanted uuid[] := stages_of(completions);
     locked bigint[] := lock_pipelines(ARRAY(
-        SELECT DISTINCT s.pipeline_id FROM stages AS s WHERE s.uuid = ANY (stages_of(completions))), wait);
+        SELECT DISTINCT s.pipeline_id FROM stages AS s WHERE s.uuid = ANY (wanted)), wait);
     moment timestamptz := clock_timestamp();
     news new_event[];
+    answer record; -- of completed
 BEGIN
-    SELECT e.news INTO news FROM end_attempts(completions, locked, moment, false) AS e;
+    SELECT e.news INTO news FROM end_attempts(completions, wanted, locked, moment, false) AS e;
     PERFORM append_events(news, moment);
-    RETURN completed(completions, locked, news, true);
+    answer := completed(completions, wanted, locked, news, true);
+    RETURN json_build_object('hints', answer.hints, 'locked', answer.locked_out, 'stale', answer.stale);
 END $$;
 
 CREATE OR REPLACE FUNCTION expire_stages(locked bigint[], moment timestamptz) RETURNS new_event[] LANGUAGE plpgsql AS $$
@@ -206,7 +209,7 @@ BEGIN
                    ELSE jsonb_build_object('code', 'queue_timeout', 'message', format(
                        'It waited in the queue %s for longer than its queue timeout of %s s.', s.queue, s.queue_timeout_s))
                    END
-         WHERE s.pipeline_id = ANY (locked) AND s.give_up_at <= moment AND s.queue || '' <> ALL (paused_queues())
+         WHERE s.pipeline_id = ANY (locked) AND s.give_up_at <= moment AND s.queue || '' <> ALL ((SELECT paused_queues())::text[])
            AND EXISTS (SELECT FROM pipelines AS p WHERE p.id = s.pipeline_id AND p.status = 'running')
         RETURNING s.pipeline_id, s.name, s.uuid, s.attempt, s.error, s.allow_failure
     )

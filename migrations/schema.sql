@@ -186,6 +186,8 @@ CREATE FUNCTION public.append_events(new_events public.new_event[], moment times
     AS $$
 -- Numbers events gaplessly per pipeline, in array order, and keeps the pipelines' counters with them. The caller holds
 -- the pipelines' locks; that, and not a sequence, is what makes seq follow the order of commits.
+DECLARE
+    here bigint; -- their place among those of all pipelines (next migration)
 BEGIN
     IF new_events IS NULL THEN
         RETURN;
@@ -193,14 +195,15 @@ BEGIN
     IF current_setting('synchronous_commit') = 'off' THEN
         PERFORM set_config('synchronous_commit', 'on', true);
     END IF;
+    here := next_place();
     WITH numbered AS MATERIALIZED (
         SELECT e.pipeline_id, p.last_seq + row_number() OVER (PARTITION BY e.pipeline_id ORDER BY e.place) AS seq,
                e.type, e.subject, e.data
           FROM unnest(new_events) WITH ORDINALITY AS e (pipeline_id, type, subject, data, place)
           JOIN pipelines AS p ON p.id = e.pipeline_id
     ), stored AS (
-        INSERT INTO events (pipeline_id, seq, type, subject, data, "time")
-        SELECT pipeline_id, seq, type, subject, data, moment FROM numbered
+        INSERT INTO events (pipeline_id, seq, type, subject, data, "time", place)
+        SELECT pipeline_id, seq, type, subject, data, moment, here FROM numbered
     )
     UPDATE pipelines AS p
        SET last_seq = n.last_seq, open_stages = p.open_stages - n.ended, broken_stages = p.broken_stages + n.broken
@@ -359,7 +362,8 @@ BEGIN
     END IF;
     news := start_stages(worker, wanted, dispatch_tokens, lease_tokens, locked, moment);
     PERFORM append_events(news, moment);
-    RETURN json_build_object('claims', granted(wanted, lease_tokens, locked), 'locked', left_out(wanted, locked),
+    RETURN json_build_object('claims', granted(wanted, lease_tokens, locked),
+                             'locked', CASE WHEN cardinality(news) = cardinality(wanted) THEN '[]' ELSE left_out(wanted, locked) END,
                              'hints', hints(ARRAY(SELECT DISTINCT n.pipeline_id FROM unnest(news) AS n), false));
 END $$;
 
@@ -375,14 +379,17 @@ CREATE FUNCTION public.complete_stages(completions jsonb, wait boolean) RETURNS 
 -- The first of the two acts: an attempt's outcome with its event; nothing else. Releasing the dependents is the second act,
 -- in release_pipelines.
 DECLARE
+    wanted uuid[] := stages_of(completions);
     locked bigint[] := lock_pipelines(ARRAY(
-        SELECT DISTINCT s.pipeline_id FROM stages AS s WHERE s.uuid = ANY (stages_of(completions))), wait);
+        SELECT DISTINCT s.pipeline_id FROM stages AS s WHERE s.uuid = ANY (wanted)), wait);
     moment timestamptz := clock_timestamp();
     news new_event[];
+    answer record; -- of completed
 BEGIN
-    SELECT e.news INTO news FROM end_attempts(completions, locked, moment, false) AS e;
+    SELECT e.news INTO news FROM end_attempts(completions, wanted, locked, moment, false) AS e;
     PERFORM append_events(news, moment);
-    RETURN completed(completions, locked, news, true);
+    answer := completed(completions, wanted, locked, news, true);
+    RETURN json_build_object('hints', answer.hints, 'locked', answer.locked_out, 'stale', answer.stale);
 END $$;
 
 --
@@ -408,18 +415,20 @@ DECLARE
     told record; -- of tell_dependents
     queued queued_stage[];
     skips new_event[];
-    wanted uuid[];
+    wanted uuid[] := stages_of(completions);
+    claimed uuid[];
     dispatch_tokens integer[];
     lease_tokens uuid[];
     started new_event[];
+    answer record; -- of completed
     releasable boolean; -- what a scheduler has to look at: more has ended, was skipped or is to be tried again
 BEGIN
     SELECT array_agg(DISTINCT s.pipeline_id), sum(s.dependents) INTO pipelines, dependents
-      FROM stages AS s WHERE s.uuid = ANY (stages_of(completions));
+      FROM stages AS s WHERE s.uuid = ANY (wanted);
     is_little := cardinality(pipelines) <= pipelines_max AND dependents <= dependents_max;
     locked := lock_pipelines(pipelines, false);
     moment := clock_timestamp();
-    done := end_attempts(completions, locked, moment, is_little);
+    done := end_attempts(completions, wanted, locked, moment, is_little);
     IF is_little AND done.ended IS NOT NULL THEN
         told := tell_dependents(done.ended, moment);
         queued := told.queued;
@@ -427,14 +436,14 @@ BEGIN
     END IF;
     IF queued IS NOT NULL THEN
         SELECT array_agg(stage), array_agg(dispatch_token), array_agg(gen_random_uuid())
-          INTO wanted, dispatch_tokens, lease_tokens
+          INTO claimed, dispatch_tokens, lease_tokens
           FROM (SELECT q.stage, q.dispatch_token, q.slot, row_number() OVER (PARTITION BY q.slot ORDER BY q.place) AS n
                   FROM unnest(queued) WITH ORDINALITY
                        AS q (pipeline_id, name, stage, dispatch_token, task, queue, slot, place)
                  WHERE q.queue = ANY (queues) AND q.task = ANY (tasks)) AS served
          WHERE n <= CASE slot WHEN 'inline' THEN free_inline ELSE free_process END;
         IF EXISTS (SELECT FROM workers WHERE id = worker AND state = 'live' AND lease_expires_at > moment) THEN
-            started := start_stages(worker, wanted, dispatch_tokens, lease_tokens, locked, moment);
+            started := start_stages(worker, claimed, dispatch_tokens, lease_tokens, locked, moment);
         END IF;
     END IF;
     PERFORM append_events(done.news || queued_news(queued) || skips || started, moment);
@@ -443,35 +452,34 @@ BEGIN
         PERFORM settle_pipelines(ARRAY(SELECT e.pipeline_id FROM unnest(done.ended) AS e), moment);
     END IF;
     releasable := NOT is_little OR skips IS NOT NULL OR cardinality(done.ended) IS DISTINCT FROM cardinality(done.news);
-    RETURN (completed(completions, locked, done.news, releasable)::jsonb || jsonb_build_object(
+    answer := completed(completions, wanted, locked, done.news, releasable);
+    RETURN json_build_object(
+        'hints', answer.hints, 'locked', answer.locked_out, 'stale', answer.stale,
         'queued', CASE WHEN cardinality(started) = cardinality(queued) THEN '[]' ELSE to_dispatch(queued, moment) END,
-        'claims', CASE WHEN started IS NULL THEN '[]' ELSE granted(wanted, lease_tokens, locked) END))::json;
+        'claims', CASE WHEN started IS NULL THEN '[]' ELSE granted(claimed, lease_tokens, locked) END);
 END $$;
 
 --
--- Name: completed(jsonb, bigint[], public.new_event[], boolean); Type: FUNCTION; Schema: public; Owner: -
+-- Name: completed(jsonb, uuid[], bigint[], public.new_event[], boolean); Type: FUNCTION; Schema: public; Owner: -
 --
 
-CREATE FUNCTION public.completed(completions jsonb, locked bigint[], news public.new_event[], releasable boolean) RETURNS json
+CREATE FUNCTION public.completed(completions jsonb, wanted uuid[], locked bigint[], news public.new_event[], releasable boolean, OUT hints json, OUT locked_out json, OUT stale json) RETURNS record
     LANGUAGE plpgsql
     AS $$
 -- The answer to a batch of completions: `stale` ones came from an attempt that does not hold its stage, unless this very
 -- attempt has said it before.
 DECLARE
-    ended_stages uuid[] := stages_of(completions);
-    are_all boolean := coalesce(cardinality(news), 0) = cardinality(ended_stages);
+    are_all boolean := coalesce(cardinality(news), 0) = cardinality(wanted);
 BEGIN
-    RETURN json_build_object(
-        'hints', hints(ARRAY(SELECT DISTINCT n.pipeline_id FROM unnest(news) AS n), releasable),
-        'locked', CASE WHEN are_all THEN '[]' ELSE left_out(ended_stages, locked) END,
-        'stale', CASE WHEN are_all THEN '[]' ELSE (
-            SELECT coalesce(json_agg(c.stage) FILTER (
-                       WHERE s.uuid IS NULL
-                          OR (s.pipeline_id = ANY (locked) AND a.outcome IS DISTINCT FROM c.outcome)), '[]')
-              FROM jsonb_to_recordset(completions) AS c (stage uuid, attempt integer, lease_token uuid, outcome text)
-              LEFT JOIN stages AS s ON s.uuid = c.stage AND s.uuid = ANY (ended_stages)
-              LEFT JOIN attempts AS a ON a.pipeline_id = s.pipeline_id AND a.position = s.position
-                                     AND a.attempt = c.attempt AND a.lease_token = c.lease_token) END);
+    hints := hints(ARRAY(SELECT DISTINCT n.pipeline_id FROM unnest(news) AS n), releasable);
+    locked_out := CASE WHEN are_all THEN '[]' ELSE left_out(wanted, locked) END;
+    stale := CASE WHEN are_all THEN '[]' ELSE (
+        SELECT coalesce(json_agg(c.stage) FILTER (
+                   WHERE s.uuid IS NULL OR (s.pipeline_id = ANY (locked) AND a.outcome IS DISTINCT FROM c.outcome)), '[]')
+          FROM jsonb_to_recordset(completions) AS c (stage uuid, attempt integer, lease_token uuid, outcome text)
+          LEFT JOIN stages AS s ON s.uuid = c.stage AND s.uuid = ANY (wanted)
+          LEFT JOIN attempts AS a ON a.pipeline_id = s.pipeline_id AND a.position = s.position
+                                 AND a.attempt = c.attempt AND a.lease_token = c.lease_token) END;
 END $$;
 
 --
@@ -713,23 +721,23 @@ CREATE FUNCTION public.due_pipelines(batch integer) RETURNS SETOF bigint
       ORDER BY s.retry_at LIMIT batch)
     UNION
     (SELECT s.pipeline_id FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id AND p.status = 'running'
-      WHERE s.give_up_at <= clock_timestamp() AND s.queue <> ALL (paused_queues()) ORDER BY s.give_up_at LIMIT batch)
+      WHERE s.give_up_at <= clock_timestamp() AND s.queue <> ALL ((SELECT paused_queues())::text[]) ORDER BY s.give_up_at LIMIT batch)
 $$;
 
 --
--- Name: end_attempts(jsonb, bigint[], timestamp with time zone, boolean); Type: FUNCTION; Schema: public; Owner: -
+-- Name: end_attempts(jsonb, uuid[], bigint[], timestamp with time zone, boolean); Type: FUNCTION; Schema: public; Owner: -
 --
 
-CREATE FUNCTION public.end_attempts(completions jsonb, locked bigint[], moment timestamp with time zone, followed_up boolean, OUT news public.new_event[], OUT ended public.ended_stage[]) RETURNS record
+CREATE FUNCTION public.end_attempts(completions jsonb, wanted uuid[], locked bigint[], moment timestamp with time zone, followed_up boolean, OUT news public.new_event[], OUT ended public.ended_stage[]) RETURNS record
     LANGUAGE plpgsql
     AS $$
 -- Writes down how attempts ended, and why they failed if they did, in pipelines that the caller has locked. Only the
--- attempt that holds its stage may do it. `followed_up`: the caller tells the dependents in the same transaction.
-DECLARE
-    ended_stages uuid[] := stages_of(completions);
+-- attempt that holds its stage may do it. `wanted`: the stages_of the batch. `followed_up`: the caller tells the
+-- dependents in the same transaction.
 BEGIN
     WITH decided AS MATERIALIZED (
-        SELECT c.*, CASE WHEN c.outcome = 'completed' THEN 'completed'
+        SELECT c.*, s.pipeline_id, s.position,
+               CASE WHEN c.outcome = 'completed' THEN 'completed'
                          WHEN p.status = 'cancelling' OR s.cancel_asked THEN 'cancelled'
                          WHEN c.retry_delay_s IS NOT NULL THEN 'retrying'
                          WHEN c.outcome = 'cancelled' THEN 'cancelled'
@@ -737,7 +745,7 @@ BEGIN
           FROM jsonb_to_recordset(completions) AS c (
                    stage uuid, attempt integer, lease_token uuid, outcome text, result jsonb, error jsonb,
                    retry_delay_s double precision, costs_retry boolean, diagnosis jsonb)
-          JOIN stages AS s ON s.uuid = c.stage AND s.uuid = ANY (ended_stages) AND s.pipeline_id + 0 = ANY (locked)
+          JOIN stages AS s ON s.uuid = c.stage AND s.uuid = ANY (wanted) AND s.pipeline_id + 0 = ANY (locked)
           JOIN pipelines AS p ON p.id = s.pipeline_id
     ), done AS (
         UPDATE stages AS s
@@ -753,8 +761,8 @@ BEGIN
                finished_at = CASE WHEN d.status <> 'retrying' THEN moment END,
                propagated = d.status <> 'retrying' AND (s.dependents = 0 OR followed_up)
           FROM decided AS d
-         WHERE s.uuid = d.stage AND s.uuid = ANY (ended_stages) AND s.status || '' = 'running' AND s.attempt = d.attempt
-           AND s.lease_token = d.lease_token
+         WHERE s.pipeline_id = d.pipeline_id AND s.position = d.position AND s.status || '' = 'running'
+           AND s.attempt = d.attempt AND s.lease_token = d.lease_token
         RETURNING s.pipeline_id, s.position, s.name, s.uuid, s.task, s.attempt, s.status, s.error, s.diagnosis,
                   s.retry_at, d.outcome, d.error AS why, s.allow_failure
     ), recorded AS (
@@ -813,7 +821,7 @@ BEGIN
                    ELSE jsonb_build_object('code', 'queue_timeout', 'message', format(
                        'It waited in the queue %s for longer than its queue timeout of %s s.', s.queue, s.queue_timeout_s))
                    END
-         WHERE s.pipeline_id = ANY (locked) AND s.give_up_at <= moment AND s.queue || '' <> ALL (paused_queues())
+         WHERE s.pipeline_id = ANY (locked) AND s.give_up_at <= moment AND s.queue || '' <> ALL ((SELECT paused_queues())::text[])
            AND EXISTS (SELECT FROM pipelines AS p WHERE p.id = s.pipeline_id AND p.status = 'running')
         RETURNING s.pipeline_id, s.name, s.uuid, s.attempt, s.error, s.allow_failure
     )
@@ -949,7 +957,7 @@ END $$;
 --
 
 CREATE FUNCTION public.give_up_at(queued_at timestamp with time zone, queue_timeout_s double precision, expires_at timestamp with time zone) RETURNS timestamp with time zone
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE sql STABLE
     AS $$
 -- When a stage that is queued now has waited long enough; null if it may wait for ever.
     SELECT least(queued_at + queue_timeout_s * interval '1 second', expires_at)
@@ -963,17 +971,15 @@ CREATE FUNCTION public.granted(wanted uuid[], lease_tokens uuid[], locked bigint
     LANGUAGE sql
     AS $$
 -- What the attempts need to run that hold their stages with these lease tokens.
-    SELECT coalesce(json_agg(json_build_object(
-               'stage', s.uuid, 'attempt', s.attempt, 'lease_token', s.lease_token, 'pipeline', p.uuid,
-               'pipeline_name', p.name, 'name', s.name, 'task', s.task, 'slot', s.slot, 'params', s.params,
-               'references', s."references", 'max_retries', s.max_retries, 'failures', s.failures,
-               'retry_delay_s', s.retry_delay_s, 'retry_backoff', s.retry_backoff,
-               'retry_delay_max_s', s.retry_delay_max_s, 'timeout_s', s.timeout_s,
-               'started_at', extract(epoch FROM s.started_at), 'expires_at', extract(epoch FROM s.expires_at),
-               'resume_from', CASE WHEN s.attempt > 1 THEN resume_point(s.pipeline_id, s.position) END)), '[]')
-      FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id
-     WHERE s.uuid = ANY (wanted) AND s.status || '' = 'running' AND s.pipeline_id + 0 = ANY (locked)
-       AND s.lease_token = lease_tokens[array_position(wanted, s.uuid)]
+    SELECT coalesce(json_agg(g), '[]') FROM (
+        SELECT s.uuid AS stage, s.attempt, s.lease_token, p.uuid AS pipeline, p.name AS pipeline_name, s.name, s.task,
+               s.slot, s.params, s."references", s.max_retries, s.failures, s.retry_delay_s, s.retry_backoff,
+               s.retry_delay_max_s, s.timeout_s, date_part('epoch', s.started_at) AS started_at,
+               date_part('epoch', s.expires_at) AS expires_at,
+               CASE WHEN s.attempt > 1 THEN resume_point(s.pipeline_id, s.position) END AS resume_from
+          FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id
+         WHERE s.uuid = ANY (wanted) AND s.status || '' = 'running' AND s.pipeline_id + 0 = ANY (locked)
+           AND s.lease_token = lease_tokens[array_position(wanted, s.uuid)]) AS g
 $$;
 
 --
@@ -1092,7 +1098,7 @@ CREATE FUNCTION public.lock_pipelines(ids bigint[], wait boolean) RETURNS bigint
     AS $$
 -- Locks pipelines in id order and returns those it got. Of several it takes the free ones. For a single one it waits: a
 -- moment, because whoever holds it works in milliseconds, or two seconds if the caller has come back for it. NO KEY
--- UPDATE, so that inserting stages (KEY SHARE) never waits for a transition.
+-- UPDATE, so that inserting what refers to a pipeline (KEY SHARE) never waits for a transition.
 DECLARE
     locked bigint[];
 BEGIN
@@ -1221,7 +1227,7 @@ BEGIN
                    'stage', s.uuid, 'dispatch_token', s.dispatch_token, 'task', s.task, 'queue', s.queue,
                    'slot', s.slot, 'priority', pipeline.priority, 'queued_at', s.queued_at)), '[]')
           FROM stages AS s
-         WHERE NOT pause AND s.pipeline_id = pipeline.id AND s.status = 'queued' AND s.queue <> ALL (paused_queues())));
+         WHERE NOT pause AND s.pipeline_id = pipeline.id AND s.status = 'queued' AND s.queue <> ALL ((SELECT paused_queues())::text[])));
 END $$;
 
 --
@@ -1882,11 +1888,10 @@ CREATE FUNCTION public.to_dispatch(queued public.queued_stage[], moment timestam
     AS $$
 -- What the caller has to put on Redis once its transaction has committed; nothing for pipelines that are not running,
 -- nor for paused queues.
-    SELECT coalesce(json_agg(json_build_object(
-               'stage', q.stage, 'dispatch_token', q.dispatch_token, 'task', q.task, 'queue', q.queue,
-               'slot', q.slot, 'priority', p.priority, 'queued_at', moment)), '[]')
-      FROM unnest(queued) AS q JOIN pipelines AS p ON p.id = q.pipeline_id AND p.status = 'running'
-     WHERE q.queue <> ALL (paused_queues())
+    SELECT coalesce(json_agg(d), '[]') FROM (
+        SELECT q.stage, q.dispatch_token, q.task, q.queue, q.slot, p.priority, moment AS queued_at
+          FROM unnest(queued) AS q JOIN pipelines AS p ON p.id = q.pipeline_id AND p.status = 'running'
+         WHERE q.queue <> ALL ((SELECT paused_queues())::text[])) AS d
 $$;
 
 --
@@ -2016,7 +2021,8 @@ CREATE TABLE public.attempts (
     started_at timestamp with time zone NOT NULL,
     finished_at timestamp with time zone,
     CONSTRAINT attempts_check CHECK (((outcome IS NULL) = (finished_at IS NULL)))
-);
+)
+WITH (fillfactor='50');
 
 --
 -- Name: checkpoints; Type: TABLE; Schema: public; Owner: -
@@ -2870,6 +2876,12 @@ CREATE INDEX stages_running ON public.stages USING btree (worker_id) WHERE ((sta
 CREATE INDEX stages_to_give_up ON public.stages USING btree (give_up_at) WHERE (give_up_at IS NOT NULL);
 
 --
+-- Name: stages_to_give_up_of_pipeline; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX stages_to_give_up_of_pipeline ON public.stages USING btree (pipeline_id, give_up_at) WHERE (give_up_at IS NOT NULL);
+
+--
 -- Name: stages_to_propagate; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -2927,13 +2939,6 @@ ALTER TABLE ONLY public.paces
 
 ALTER TABLE ONLY public.schedule_slots
     ADD CONSTRAINT schedule_slots_schedule_id_fkey FOREIGN KEY (schedule_id) REFERENCES public.schedules(id) ON DELETE CASCADE;
-
---
--- Name: stages stages_pipeline_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
---
-
-ALTER TABLE ONLY public.stages
-    ADD CONSTRAINT stages_pipeline_id_fkey FOREIGN KEY (pipeline_id) REFERENCES public.pipelines(id);
 
 --
 -- PostgreSQL database dump complete

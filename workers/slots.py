@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from app.services.stages import DEPENDENTS_MAX
 from schemas.stage import Claim, Serves
 
 
@@ -30,8 +29,8 @@ class Slots:
 
     @property
     def idle(self) -> int:
-        """How many the next completion may fill."""
-        return min(self.free, DEPENDENTS_MAX) if self.is_idle else 0
+        """How many the next completion may fill; as many are left to what comes to the queues meanwhile."""
+        return (self.free + 1) // 2 if self.is_idle else 0
 
     def leave(self, task: asyncio.Task[None]) -> None:
         """An attempt has ended."""

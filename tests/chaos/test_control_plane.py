@@ -30,7 +30,7 @@ async def test_a_scheduler_is_killed_and_another_goes_on(headway: Headway, insta
     installation.worker()
     first, _ = installation.processes[1], installation.scheduler()
     await installation.ready()
-    pipelines = [await headway.submit(*fans(6)) for _ in range(5)]
+    pipelines = [await headway.submit(*fans(4)) for _ in range(3)]
     await headway.event(pipelines[0], "stage.completed", "j2")
 
     first.kill()

@@ -12,6 +12,7 @@ SET auto_explain.log_min_duration = 0;
 SET auto_explain.log_nested_statements = on;
 SET auto_explain.log_format = json;
 SET client_min_messages = log"""
+ANALYZE = "SET auto_explain.log_analyze = {}"
 READ = """
 SELECT relname, pg_stat_get_xact_blocks_fetched(oid) AS blocks FROM pg_class
  WHERE relnamespace = 'public'::regnamespace AND pg_stat_get_xact_blocks_fetched(oid) > 0"""
@@ -20,10 +21,14 @@ Node = dict[str, Any]
 Question = Callable[[asyncpg.Connection], Awaitable[Any]]
 
 
-async def plans(c: asyncpg.Connection, question: Question) -> list[Node]:
-    """Ask in a transaction that is rolled back; return the plans of all statements, those inside functions first."""
+async def plans(c: asyncpg.Connection, question: Question, *, analyze: bool = False) -> list[Node]:
+    """Ask in a transaction that is rolled back; return the plans of all statements, those inside functions first.
+
+    ``analyze``: with what each node has really done.
+    """
     messages: list[str] = []
     await c.execute(EXPLAIN)
+    await c.execute(ANALYZE.format(analyze))
     c.add_log_listener(listener := lambda _, message: messages.append(message.message))
     attempt = c.transaction()
     await attempt.start()
@@ -41,15 +46,16 @@ def scans(explained: list[Node], tables: tuple[str, ...]) -> list[str]:
     return [
         f"{node['Relation Name']}: {each['Query Text']}"
         for each in explained
-        for node in _nodes(each["Plan"])
+        for node in nodes(each["Plan"])
         if node["Node Type"] == "Seq Scan" and node["Relation Name"] in tables
     ]
 
 
-def _nodes(plan: Node) -> Iterator[Node]:
+def nodes(plan: Node) -> Iterator[Node]:
+    """All nodes of a plan."""
     yield plan
     for child in plan.get("Plans", ()):
-        yield from _nodes(child)
+        yield from nodes(child)
 
 
 async def blocks_read(c: asyncpg.Connection, question: Question) -> tuple[dict[str, int], Any]:

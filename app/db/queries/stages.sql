@@ -54,7 +54,7 @@ SELECT coalesce(json_agg(json_build_object(
   FROM (SELECT s.uuid, s.dispatch_token, s.task, s.queue, s.slot, s.queued_at, p.priority
           FROM stages AS s JOIN pipelines AS p ON p.id = s.pipeline_id AND p.status = 'running'
          WHERE s.status = 'queued' AND (s.queued_at, s.uuid) > ($1::timestamptz, $2::uuid)
-           AND s.queue <> ALL (paused_queues())
+           AND s.queue <> ALL ((SELECT paused_queues())::text[])
            AND s.queued_at < clock_timestamp() - $3::double precision * interval '1 second'
          ORDER BY s.queued_at, s.uuid LIMIT $4) AS q
 

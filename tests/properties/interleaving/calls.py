@@ -10,12 +10,13 @@ from uuid import UUID
 from app.core.plan import Plan
 from app.db import pipelines, stages, workers
 from app.db.pool import Connection
-from app.services import stages as services
 from app.services.pipelines import rows, uuid7
 from schemas.stage import ClaimRequest, Completion, Held, Serves
 
 WHOLE = 500
 """A release batch that no pipeline here is too large for."""
+PIPELINES_MAX, DEPENDENTS_MAX = 2, 4
+"""What is followed up at once: less than by a worker, so that small pipelines are too much at times."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ class CompleteToWorker(Complete):
     serves: Serves = field(kw_only=True)
 
     async def send(self, c: Connection) -> Any:
-        most = services.PIPELINES_MAX, services.DEPENDENTS_MAX
+        most = PIPELINES_MAX, DEPENDENTS_MAX
         return await stages.complete_to_worker(c, self.completions, self.worker, self.serves, most=most)
 
 

@@ -4,6 +4,7 @@ from pathlib import PurePath
 
 from tests.properties.mutants.defects import (
     at_once,
+    batches,
     checkpoints,
     claims,
     clock,
@@ -30,6 +31,7 @@ PLANTED = (
     *completions.ALL,
     *releases.ALL,
     *at_once.ALL,
+    *batches.ALL,
     *verbs.ALL,
     *singly.ALL,
     *waits.ALL,

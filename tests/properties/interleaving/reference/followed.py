@@ -6,7 +6,7 @@ from typing import Any
 from schemas.event import EventType as E
 from schemas.queue import Queue, Slot
 from tests.properties.interleaving.book import Book
-from tests.properties.interleaving.calls import CompleteToWorker
+from tests.properties.interleaving.calls import DEPENDENTS_MAX, PIPELINES_MAX, CompleteToWorker
 from tests.properties.interleaving.ledger import Ledger
 from tests.properties.interleaving.reference.attempts import complete
 from tests.properties.interleaving.reference.foreseen import Foreseen, New, P, S, of_stage, settlement, verdict
@@ -16,7 +16,6 @@ BECOMES = {
     E.STAGE_FAILED: S.FAILED,
     E.STAGE_CANCELLED: S.CANCELLED,
 }
-PIPELINES_MAX, DEPENDENTS_MAX = 2, 4
 
 
 def complete_to_worker(call: CompleteToWorker, ledger: Ledger, got: set[Any]) -> Foreseen:

@@ -20,7 +20,11 @@ RELEASES = (
         "told_twice",
         "what was followed up is left to the releaser too",
         AT_ONCE,
-        {"end_attempts(completions, locked, moment, is_little)": "end_attempts(completions, locked, moment, false)"},
+        {
+            "end_attempts(completions, wanted, locked, moment, is_little)": (
+                "end_attempts(completions, wanted, locked, moment, false)"
+            )
+        },
         ("test_what_was_told_is_not_told_again_by_a_release",),
     ),
     Mutant(
@@ -212,7 +216,7 @@ CLAIMS = (
         "begun_without_a_word",
         "a worker is not told what it has begun",
         AT_ONCE,
-        {"CASE WHEN started IS NULL THEN '[]' ELSE granted(wanted, lease_tokens, locked) END": "'[]'::json"},
+        {"CASE WHEN started IS NULL THEN '[]' ELSE granted(claimed, lease_tokens, locked) END": "'[]'::json"},
         ("test_a_chain_runs_to_its_end_though_nothing_is_taken_from_a_queue",),
     ),
 )
@@ -225,10 +229,10 @@ OFFERS = (
         ("test_a_worker_that_has_no_idle_slot_leaves_it_to_the_queue",),
     ),
     Mutant(
-        "offers_more_than_can_come",
-        "slots that no completion can fill are kept from the queue",
+        "offers_all_that_is_idle",
+        "all idle slots are kept from what comes to the queues meanwhile",
         SLOTS,
-        {"min(self.free, DEPENDENTS_MAX)": "self.free"},
+        {"(self.free + 1) // 2": "self.free"},
         ("test_slots_are_promised_while_it_is_not_known_what_begins",),
     ),
     Mutant(

@@ -108,8 +108,8 @@ ALL = (
         "a claim that is repeated is answered with what it has just started, which is nothing",
         PROTOCOL,
         {
-            "'claims', granted(wanted, lease_tokens, locked), 'locked'": (
-                "'claims', CASE WHEN news IS NULL THEN '[]' ELSE granted(wanted, lease_tokens, locked) END, 'locked'"
+            "'claims', granted(wanted, lease_tokens, locked),\n": (
+                "'claims', CASE WHEN news IS NULL THEN '[]' ELSE granted(wanted, lease_tokens, locked) END,\n"
             )
         },
         ("test_a_claim_repeated_with_its_lease_token_gives_the_same_answer",),
@@ -119,7 +119,7 @@ ALL = (
         "a claim is told of attempts under another lease token",
         PROTOCOL,
         {
-            "       AND s.lease_token = lease_tokens[array_position(wanted, s.uuid)]\n$$;": "$$;",
+            "           AND s.lease_token = lease_tokens[array_position(wanted, s.uuid)]) AS g": ") AS g",
         },
         ("test_a_stage_that_runs_cannot_be_claimed",),
     ),

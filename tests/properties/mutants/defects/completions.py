@@ -4,9 +4,9 @@ from tests.properties.mutants.mutant import COMPLETION, Mutant
 
 COMPLETION_LOCKS = (
     "    locked bigint[] := lock_pipelines(ARRAY(\n"
-    "        SELECT DISTINCT s.pipeline_id FROM stages AS s WHERE s.uuid = ANY (stages_of(completions))), wait);\n"
+    "        SELECT DISTINCT s.pipeline_id FROM stages AS s WHERE s.uuid = ANY (wanted)), wait);\n"
 )
-FENCE = "AND s.status || '' = 'running' AND s.attempt = d.attempt\n           AND s.lease_token = d.lease_token\n"
+FENCE = "AND s.status || '' = 'running'\n           AND s.attempt = d.attempt AND s.lease_token = d.lease_token\n"
 FENCES = (
     Mutant(
         "no_fence",
@@ -19,7 +19,7 @@ FENCES = (
         "fence_without_status",
         "a completion does not compare the status",
         COMPLETION,
-        {FENCE: FENCE.replace("AND s.status || '' = 'running' ", "")},
+        {FENCE: FENCE.replace("AND s.status || '' = 'running'\n           ", "")},
         (
             "tests/services/test_complete.py",
             "tests/services/test_complete_fences.py",
@@ -31,14 +31,14 @@ FENCES = (
         "fence_without_attempt",
         "a completion does not compare the attempt",
         COMPLETION,
-        {FENCE: FENCE.replace(" AND s.attempt = d.attempt", "")},
+        {FENCE: FENCE.replace("AND s.attempt = d.attempt ", "")},
         ("test_another_attempt_is_stale",),
     ),
     Mutant(
         "fence_without_token",
         "a completion does not compare the lease token",
         COMPLETION,
-        {FENCE: FENCE.replace("\n           AND s.lease_token = d.lease_token", "")},
+        {FENCE: FENCE.replace(" AND s.lease_token = d.lease_token", "")},
         ("test_another_lease_token_is_stale",),
     ),
     Mutant(
@@ -52,7 +52,7 @@ FENCES = (
         "completes_what_is_locked",
         "a completion ends stages of pipelines that somebody else has locked",
         COMPLETION,
-        {"AND s.uuid = ANY (ended_stages) AND s.pipeline_id + 0 = ANY (locked)\n": "AND s.uuid = ANY (ended_stages)\n"},
+        {"AND s.uuid = ANY (wanted) AND s.pipeline_id + 0 = ANY (locked)\n": "AND s.uuid = ANY (wanted)\n"},
         ("test_a_completion_comes_back_for_what_was_locked",),
     ),
     Mutant(
@@ -68,7 +68,7 @@ ANSWERS = (
         "unknown_is_not_stale",
         "a completion for a stage that does not exist is taken for granted",
         COMPLETION,
-        {"WHERE s.uuid IS NULL\n                          OR (s.pipeline_id": "WHERE (s.pipeline_id"},
+        {"WHERE s.uuid IS NULL OR (s.pipeline_id": "WHERE (s.pipeline_id"},
         ("test_a_stage_that_nobody_knows_is_stale",),
     ),
     Mutant(
@@ -82,7 +82,7 @@ ANSWERS = (
         "anybody_may_repeat",
         "an outcome counts as repeated whoever says it",
         COMPLETION,
-        {"AND a.attempt = c.attempt AND a.lease_token = c.lease_token) END);": "AND a.attempt = c.attempt) END);"},
+        {"AND a.attempt = c.attempt AND a.lease_token = c.lease_token) END;": "AND a.attempt = c.attempt) END;"},
         ("test_a_token_of_nobody_is_stale_after_the_end_too",),
     ),
     Mutant(
@@ -96,14 +96,14 @@ ANSWERS = (
         "stale_in_good_company",
         "a refused completion is not named if another of its batch was taken",
         COMPLETION,
-        {"'stale', CASE WHEN are_all THEN": "'stale', CASE WHEN news IS NOT NULL THEN"},
+        {"stale := CASE WHEN are_all THEN": "stale := CASE WHEN news IS NOT NULL THEN"},
         ("test_a_stale_one_does_not_spoil_its_batch",),
     ),
     Mutant(
         "locked_in_good_company",
         "a completion that was left out is not named if another of its batch was taken",
         COMPLETION,
-        {"'locked', CASE WHEN are_all THEN": "'locked', CASE WHEN news IS NOT NULL THEN"},
+        {"locked_out := CASE WHEN are_all THEN": "locked_out := CASE WHEN news IS NOT NULL THEN"},
         ("test_a_completion_comes_back_for_what_was_locked",),
     ),
     Mutant(
@@ -272,7 +272,7 @@ DECISIONS = (
         "completion_without_news",
         "a completion does not say that there may be something to release",
         COMPLETION,
-        {"RETURN completed(completions, locked, news, true);": "RETURN completed(completions, locked, news, false);"},
+        {"completed(completions, wanted, locked, news, true)": "completed(completions, wanted, locked, news, false)"},
         ("test_a_completed_stage_keeps_its_result_and_gives_up_its_lease",),
     ),
 )

@@ -118,14 +118,16 @@ QUEUES = (
         "dispatched_on_a_paused_queue",
         "what is queued on a paused queue is put on Redis",
         PROTOCOL,
-        {"     WHERE q.queue <> ALL (paused_queues())\n": ""},
+        {"         WHERE q.queue <> ALL ((SELECT paused_queues())::text[])) AS d\n": ") AS d\n"},
         ("test_a_paused_queue_is_released_into_but_not_dispatched",),
     ),
     Mutant(
         "resumed_on_a_paused_queue",
         "the resume of a pipeline dispatches what lies on a paused queue",
         PROTOCOL,
-        {"AND s.status = 'queued' AND s.queue <> ALL (paused_queues())));": "AND s.status = 'queued'));"},
+        {
+            "= 'queued' AND s.queue <> ALL ((SELECT paused_queues())::text[])));": "= 'queued'));",
+        },
         ("test_a_pipeline_that_is_resumed_dispatches_nothing_on_a_paused_queue",),
     ),
 )

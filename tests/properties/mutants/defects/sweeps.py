@@ -72,7 +72,7 @@ LOOKS = (
         "the retrier finds stages that have waited for the pause of their queue to end",
         PROTOCOL,
         {
-            "clock_timestamp() AND s.queue <> ALL (paused_queues()) ORDER BY s.give_up_at": (
+            "clock_timestamp() AND s.queue <> ALL ((SELECT paused_queues())::text[]) ORDER BY s.give_up_at": (
                 "clock_timestamp() ORDER BY s.give_up_at"
             )
         },
@@ -103,7 +103,7 @@ LOOKS = (
         "dispatch_of_paused_queues",
         "the dispatcher puts stages of paused queues on Redis",
         STAGES,
-        {"           AND s.queue <> ALL (paused_queues())\n": ""},
+        {"           AND s.queue <> ALL ((SELECT paused_queues())::text[])\n": ""},
         ("test_a_paused_queue_is_released_into_but_not_dispatched",),
     ),
     Mutant(

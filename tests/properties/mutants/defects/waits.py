@@ -28,7 +28,9 @@ ALL = (
         "given_up_on_a_paused_queue",
         "a stage on a paused queue is failed for its wait",
         COMPLETION,
-        {"AND s.give_up_at <= moment AND s.queue || '' <> ALL (paused_queues())": "AND s.give_up_at <= moment"},
+        {
+            "<= moment AND s.queue || '' <> ALL ((SELECT paused_queues())::text[])": "<= moment",
+        },
         ("test_what_waits_is_not_given_up_for_the_time_of_the_pause",),
     ),
     Mutant(
