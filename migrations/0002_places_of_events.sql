@@ -10,7 +10,7 @@
 --
 -- The bare transaction id keeps the first promise only: who locks several pipelines has its id from the first of them, and
 -- may get the last one after a transaction with a higher id has come and gone there. `next_place` is not below the id of
--- any transaction that had ended when the INSERT began, so not below what was written under the same lock before.
+-- any transaction that had ended when it was asked for, so not below what was written under the same lock before.
 
 CREATE FUNCTION places_before() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT 0::bigint';
 -- What is added to transaction ids to make places. `continue_places` replaces it, and what is stable is then planned anew.
