@@ -94,7 +94,10 @@ class Child:
                 place = self._say_news(place)
 
     def _say_news(self, place: int) -> int:
-        if not self.log.exists():
+        try:
+            if self.log.stat().st_size == place:
+                return place
+        except FileNotFoundError:
             return 0
         with self.log.open("rb") as log:
             place = place if place <= log.seek(0, os.SEEK_END) else 0
