@@ -213,8 +213,3 @@ async def test_nothing_has_two_rows_where_one_is_meant(populated):
     ):
         with pytest.raises(asyncpg.UniqueViolationError):
             await populated.execute(statement)
-
-
-async def test_a_stage_belongs_to_a_pipeline(populated):
-    with pytest.raises(asyncpg.ForeignKeyViolationError):
-        await populated.execute("DELETE FROM pipelines")
